@@ -1,0 +1,1 @@
+"""Benchmarks: each measures one promise and prints the figures behind the documentation."""

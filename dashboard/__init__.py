@@ -1,0 +1,1 @@
+"""What people look at: overview pictures and figures."""

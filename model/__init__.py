@@ -1,0 +1,1 @@
+"""From pixels to puncta: optics, camera, localizers and engines."""

@@ -1,0 +1,1 @@
+"""Engines: everything that turns frames into localizations behind one contract."""

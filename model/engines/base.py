@@ -1,0 +1,44 @@
+"""The contract of every engine: frames in, localizations out, every `seq` answered exactly once."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.localizations import Localizations
+
+
+class RawFrame(Protocol):
+    """What an engine needs of a frame (`acquire.frame.Frame` fits)."""
+
+    @property
+    def seq(self) -> int:
+        """Index of the frame; increasing, a skipped number is a missing frame."""
+        ...
+
+    @property
+    def pixels(self) -> NDArray[np.uint16]:
+        """Raw counts (C, H, W), PIEZO1 first."""
+        ...
+
+
+class Engine(Protocol):
+    """Finds the puncta of every frame.
+
+    The analysis loop calls `step` for each frame in order and `flush` once after the last. An engine
+    whose window looks ahead answers a frame or two later; at both ends, after a gap in `seq` and after
+    a change of shape it pads by repetition, so every `seq` gets exactly one result.
+    """
+
+    @property
+    def description(self) -> str:
+        """One line for people: method, device and why it was chosen; recorded with the run."""
+        ...
+
+    def step(self, frame: RawFrame) -> list[tuple[int, Localizations]]:
+        """Take a frame; give the results that are ready, usually one, in order of `seq`."""
+        ...
+
+    def flush(self) -> list[tuple[int, Localizations]]:
+        """Give the results still owed; the engine is then as new."""
+        ...

@@ -1,0 +1,1 @@
+"""The live path: wire format, sockets, analysis loop, tracker, calcium events, recorder, supervisor."""

@@ -1,0 +1,234 @@
+"""One YAML describes a run; every section is validated here before anything starts."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import tifffile
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from model.camera import Camera, CameraError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Layout = Literal["auto", "stack", "interleaved", "two-files", "side-by-side", "top-bottom", "single"]
+
+
+class ConfigError(Exception):
+    """A run's configuration is wrong; the message names the key, the value and what is allowed."""
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are refused, values never change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class SourceConfig(Section):
+    """Where frames come from and how fast."""
+
+    path: Path | None = Field(None, description="movie file, or folder of single TIFFs")
+    calcium_path: Path | None = Field(None, description="the calcium movie, where it is a file of its own")
+    speed: Literal["max", "realtime"] | Positive = Field(
+        "max", description="replay as fast as possible, as recorded, or at a multiple of the recorded speed"
+    )
+    interval_ms: Positive | None = Field(None, description="frame interval in ms; null: from the file")
+    max_frames: Annotated[int, Field(gt=0)] | None = Field(None, description="stop after this many frames")
+    delivery: Literal["lossless", "live"] = Field(
+        "lossless", description="lossless: the source waits; live: it never waits, losses are counted"
+    )
+
+
+class ChannelsConfig(Section):
+    """Where the two channels lie in the recorded images."""
+
+    layout: Layout = Field("auto", description="auto follows the file's own channel axis")
+    swap: bool = Field(False, description="true where the calcium channel comes first")
+
+
+class CameraConfig(Section):
+    """The camera; photons = (ADU − offset) · e_per_adu / em_gain."""
+
+    offset: NotNegative | None = Field(
+        None, description="counts without light, ADU; null: assumed from the first frame, and said so"
+    )
+    e_per_adu: Positive = Field(1.0, description="electrons per ADU")
+    read_noise_e: NotNegative = Field(1.6, description="read noise, electrons r.m.s.")
+    em_gain: Annotated[float, Field(ge=1)] = Field(1.0, description="electron-multiplication gain, 1: none")
+    offset_map: Path | None = Field(None, description="TIFF (H, W) of offsets in ADU, instead of offset")
+    e_per_adu_map: Path | None = Field(None, description="TIFF (H, W) of electrons per ADU")
+    read_noise_map: Path | None = Field(None, description="TIFF (H, W) of read noise, electrons r.m.s.")
+
+    def camera(self, first_image: NDArray[np.uint16], bit_depth: int) -> tuple[Camera, list[str]]:
+        """Build the camera for images like `first_image` (H, W); returns it and what was assumed."""
+        assumed = []
+        offset: float | NDArray[np.float32]
+        if self.offset_map is not None:
+            offset = _load_map(self.offset_map, "camera.offset_map", first_image.shape)
+        elif self.offset is not None:
+            offset = self.offset
+        else:
+            # Scientific cameras add about 100 ADU; darker pixels prove a smaller offset.
+            offset = min(100.0, float(np.percentile(first_image, 0.1)))
+            assumed.append(
+                f"camera.offset is not given: {offset:.0f} ADU assumed from the first frame; "
+                "photon numbers and uncertainties depend on it"
+            )
+        e_per_adu: float | NDArray[np.float32] = self.e_per_adu
+        if self.e_per_adu_map is not None:
+            e_per_adu = _load_map(self.e_per_adu_map, "camera.e_per_adu_map", first_image.shape)
+        read_noise: float | NDArray[np.float32] = self.read_noise_e
+        if self.read_noise_map is not None:
+            read_noise = _load_map(self.read_noise_map, "camera.read_noise_map", first_image.shape)
+        try:
+            return Camera(offset, e_per_adu, read_noise, self.em_gain, bit_depth), assumed
+        except CameraError as error:
+            raise ConfigError(str(error)) from error
+
+
+class OpticsConfig(Section):
+    """The microscope."""
+
+    pixel_size_nm: Positive | None = Field(None, description="pixel size in the sample, nm; null: from the file")
+    psf_sigma_nm: Positive = Field(150.0, description="standard deviation of the PSF, nm")
+
+
+class EngineConfig(Section):
+    """What turns pixels into puncta."""
+
+    name: Literal["auto", "wavelet"] = Field("auto", description="auto takes the best that works here")
+    wavelet_threshold: Positive = Field(
+        1.0, description="detection threshold of the wavelet method in units of std(Wave.F1)"
+    )
+
+
+class TrackerConfig(Section):
+    """How puncta are linked over frames."""
+
+    diffusion_um2_s: Positive = Field(0.03, description="expected diffusion coefficient of mobile puncta, µm²/s")
+    max_gap_frames: Annotated[int, Field(ge=0)] = Field(
+        10, description="longest gap that is bridged, in frame intervals of time (missing frames count)"
+    )
+    confirm_detections: Annotated[int, Field(ge=1)] = Field(3, description="detections that make a track")
+
+
+class CalciumConfig(Section):
+    """How calcium events are found at tracks."""
+
+    enabled: bool = Field(True, description="false switches the stage off; so does a one-channel movie")
+    core_sigma_px: Positive = Field(1.5, description="σ of the Gaussian that weights the core, pixels")
+    annulus_inner_px: Positive = Field(5.5, description="inner radius of the reference annulus, pixels")
+    annulus_outer_px: Positive = Field(8.5, description="outer radius of the reference annulus, pixels")
+    on_z: Positive = Field(4.5, description="an event begins above this many noise standard deviations")
+    off_z: Positive = Field(1.5, description="an event ends below this many noise standard deviations")
+    max_duration_frames: Annotated[int, Field(gt=1)] = Field(80, description="longer rises are new baseline")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.annulus_inner_px >= self.annulus_outer_px:
+            raise ValueError("annulus_inner_px must be smaller than annulus_outer_px")
+        if self.off_z >= self.on_z:
+            raise ValueError("off_z must be smaller than on_z")
+        return self
+
+
+class OutputConfig(Section):
+    """Where results go."""
+
+    folder: Path = Field(Path("runs"), description="run folders are made in here")
+    name: str | None = Field(
+        None, pattern=r"^[\w.-]+$", description="name of the run folder; null: time stamp and movie"
+    )
+    csv: bool = Field(True, description="write CSV beside Parquet")
+
+
+class RunConfig(Section):
+    """Everything that describes a run."""
+
+    source: SourceConfig = SourceConfig()  # type: ignore[call-arg]
+    channels: ChannelsConfig = ChannelsConfig()  # type: ignore[call-arg]
+    camera: CameraConfig = CameraConfig()  # type: ignore[call-arg]
+    optics: OpticsConfig = OpticsConfig()  # type: ignore[call-arg]
+    engine: EngineConfig = EngineConfig()  # type: ignore[call-arg]
+    tracker: TrackerConfig = TrackerConfig()  # type: ignore[call-arg]
+    calcium: CalciumConfig = CalciumConfig()  # type: ignore[call-arg]
+    output: OutputConfig = OutputConfig()  # type: ignore[call-arg]
+
+
+def load_config(path: Path | None = None, overrides: list[str] | None = None) -> RunConfig:
+    """Read a run's YAML and apply `section.key=value` overrides (values in YAML syntax).
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or a key, value or override is wrong.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        if loaded is not None and not isinstance(loaded, dict):
+            raise ConfigError(f"{path} must hold sections such as `camera:`, not a {type(loaded).__name__}")
+        tree = loaded or {}
+    for override in overrides or []:
+        _override(tree, override)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path)) from error
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and section and name):
+        raise ConfigError(f"--set {override!r} is not section.key=value, e.g. camera.offset=100")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML") from error
+    branch = tree.get(section) or {}
+    if not isinstance(branch, dict):
+        raise ConfigError(f"section {section!r} must hold keys, not a {type(branch).__name__}")
+    tree[section] = {**branch, name: value}
+
+
+def _explain(error: ValidationError, path: Path | None) -> str:
+    """One sentence a wrong key, joined; names what is allowed."""
+    where = f" in {path}" if path else ""
+    sentences = []
+    seen = set()
+    for problem in error.errors():
+        location = ".".join(str(part) for part in problem["loc"][:2])
+        if location in seen:  # unions report each of their members
+            continue
+        seen.add(location)
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(_known_keys(problem["loc"]))
+            sentences.append(f"{location}{where} is not a known key; known here: {known}")
+        else:
+            sentences.append(f"{location}{where} is {problem['input']!r}: {problem['msg']}")
+    return "; ".join(sentences)
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    if len(location) == 1:
+        return list(RunConfig.model_fields)
+    section = RunConfig.model_fields[str(location[0])].annotation
+    return list(section.model_fields) if isinstance(section, type) and issubclass(section, Section) else []
+
+
+def _load_map(path: Path, key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    try:
+        image = tifffile.imread(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{key}: cannot read {path}: {error}") from error
+    if image.shape != shape:
+        raise ConfigError(f"{key}: {path} has shape {image.shape}, the movie's images have {shape}")
+    return np.asarray(image, np.float32)

@@ -1,0 +1,127 @@
+"""What the stages of the analysis hand to each other, to the recorder and to subscribers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.localizations import Localizations
+
+Ids = NDArray[np.int64]
+Column = NDArray[np.float32]
+NO_IDS: Ids = np.empty(0, np.int64)
+NO_TRACK = -1
+
+
+class StreamError(Exception):
+    """A run cannot go on; the message says what happened, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackUpdate:
+    """What one frame did to the tracks.
+
+    Attributes
+    ----------
+    track_id
+        Track of each localization, int64 (N,); -1 where it belongs to none. Ids are unique in a run,
+        and are given to tentative tracks already: those in `dropped` were none after all.
+    gap_track_id, gap_x_px, gap_y_px
+        Living tracks that were not seen in this frame, and where they are predicted, each (G,).
+    born, confirmed, died, dropped
+        Ids of tracks that began, were confirmed, ended after confirmation, or were given up unconfirmed.
+    """
+
+    track_id: Ids
+    gap_track_id: Ids
+    gap_x_px: Column
+    gap_y_px: Column
+    born: Ids
+    confirmed: Ids
+    died: Ids
+    dropped: Ids
+
+    @classmethod
+    def none(cls, n_localizations: int = 0) -> Self:
+        """No tracks, for `n_localizations` untracked puncta."""
+        no_column = np.empty(0, np.float32)
+        untracked = np.full(n_localizations, NO_TRACK, np.int64)
+        return cls(untracked, NO_IDS, no_column, no_column, NO_IDS, NO_IDS, NO_IDS, NO_IDS)
+
+
+@dataclass(frozen=True, slots=True)
+class CalciumEvent:
+    """A calcium event at a track, handed over when it has ended.
+
+    Frames are `seq` of its first, highest and last frame above the thresholds, times are seconds;
+    amplitude is the peak ΔF/F0, snr the peak in noise standard deviations, x and y where the track was
+    at the peak, in pixels.
+    """
+
+    event_id: int
+    track_id: int
+    onset_frame: int
+    peak_frame: int
+    end_frame: int
+    onset_s: float
+    peak_s: float
+    end_s: float
+    amplitude_dff: float
+    snr: float
+    x_px: float
+    y_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalciumUpdate:
+    """Calcium at every living track in one frame.
+
+    `dff` is ΔF/F0 and `is_open` whether an event is on, for each localization (N,) (NaN and False
+    where it has no track); the `gap_` columns (G,) are the same for tracks in a gap, in the order of
+    `TrackUpdate.gap_track_id`.
+    """
+
+    dff: Column
+    is_open: NDArray[np.bool_]
+    gap_dff: Column
+    gap_is_open: NDArray[np.bool_]
+    events: tuple[CalciumEvent, ...] = ()
+
+    @classmethod
+    def off(cls, n: int, n_gap: int) -> Self:
+        """The stage is off: nothing measured."""
+        return cls(
+            np.full(n, np.nan, np.float32),
+            np.zeros(n, np.bool_),
+            np.full(n_gap, np.nan, np.float32),
+            np.zeros(n_gap, np.bool_),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """Everything that is known of one frame.
+
+    Attributes
+    ----------
+    missing_before
+        Frames missing right before this one (lost anywhere between camera and analysis).
+    stage_ms
+        Wall time each stage took on this frame, ms, by stage name.
+    latency_ms
+        From the moment the source handed the frame over to the moment the result was ready.
+    """
+
+    seq: int
+    time_s: float
+    missing_before: int
+    localizations: Localizations
+    tracks: TrackUpdate
+    calcium: CalciumUpdate
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
+    latency_ms: float = 0.0
+
+
+EVENT_COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(CalciumEvent))

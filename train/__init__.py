@@ -1,0 +1,1 @@
+"""Offline work: simulation, ground truth and evaluation."""
