@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 MetadataValue = str | int | float | bool
-NO_METADATA: Mapping[str, MetadataValue] = MappingProxyType({})
 
 
 class SourceError(Exception):
@@ -36,7 +34,7 @@ class Frame:
     seq: int
     time_s: float
     pixels: NDArray[np.uint16]
-    metadata: Mapping[str, MetadataValue] = field(default=NO_METADATA)
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

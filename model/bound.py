@@ -19,9 +19,9 @@ def _bound_of(
     """Bound (px) on x and y of emitter 0 with x, y, N of every emitter and one background unknown."""
     k = len(xs)
     size = 3 * k + 1
-    margin = int(math.ceil(4.0 * sigma)) + 1
-    x0, x1 = int(math.floor(xs.min())) - margin, int(math.ceil(xs.max())) + margin
-    y0, y1 = int(math.floor(ys.min())) - margin, int(math.ceil(ys.max())) + margin
+    margin = math.ceil(4.0 * sigma) + 1
+    x0, x1 = math.floor(xs.min()) - margin, math.ceil(xs.max()) + margin
+    y0, y1 = math.floor(ys.min()) - margin, math.ceil(ys.max()) + margin
     w, h = x1 - x0 + 1, y1 - y0 + 1
     px, dx, py, dy = np.empty((k, w)), np.empty((k, w)), np.empty((k, h)), np.empty((k, h))
     unused_w, unused_h = np.empty(w), np.empty(h)
@@ -110,8 +110,8 @@ def crlb(
     -------
     Bounds in pixels, shape (N, 2): standard deviation of x and of y.
     """
-    columns = [np.ascontiguousarray(c, dtype=np.float64) for c in (x_px, y_px, photons, sigma_px, background)]
-    bounds: NDArray[np.float64] = _bounds(
-        *columns, camera.excess, float(np.mean(camera.read_variance)), 6.0 if joint else 0.0
+    x, y, n, sigma, level = (
+        np.ascontiguousarray(c, dtype=np.float64) for c in (x_px, y_px, photons, sigma_px, background)
     )
-    return bounds
+    read_variance = float(np.mean(camera.read_variance))
+    return _bounds(x, y, n, sigma, level, camera.excess, read_variance, 6.0 if joint else 0.0)

@@ -52,8 +52,8 @@ def add_gaussians(image: NDArray[np.float32], x: Array, y: Array, photons: Array
     """Add integrated Gaussians to `image` (H, W) in place; emitters may lie outside the image."""
     height, width = image.shape
     for i in range(len(x)):
-        radius = int(math.ceil(GAUSSIAN_RADIUS_SIGMA * sigma[i]))
-        x0, y0 = int(round(x[i])) - radius, int(round(y[i])) - radius
+        radius = math.ceil(GAUSSIAN_RADIUS_SIGMA * sigma[i])
+        x0, y0 = round(x[i]) - radius, round(y[i]) - radius
         n = 2 * radius + 1
         if x0 >= width or y0 >= height or x0 + n <= 0 or y0 + n <= 0:
             continue

@@ -1,5 +1,6 @@
 """One YAML describes a run; every section is validated here before anything starts."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -91,7 +92,9 @@ class CameraConfig(Section):
 class OpticsConfig(Section):
     """The microscope."""
 
-    pixel_size_nm: Positive | None = Field(None, description="pixel size in the sample, nm; null: from the file")
+    pixel_size_nm: Positive | None = Field(
+        None, description="pixel size in the sample, nm; null: from the file"
+    )
     psf_sigma_nm: Positive = Field(150.0, description="standard deviation of the PSF, nm")
 
 
@@ -107,7 +110,9 @@ class EngineConfig(Section):
 class TrackerConfig(Section):
     """How puncta are linked over frames."""
 
-    diffusion_um2_s: Positive = Field(0.03, description="expected diffusion coefficient of mobile puncta, µm²/s")
+    diffusion_um2_s: Positive = Field(
+        0.03, description="expected diffusion coefficient of mobile puncta, µm²/s"
+    )
     max_gap_frames: Annotated[int, Field(ge=0)] = Field(
         10, description="longest gap that is bridged, in frame intervals of time (missing frames count)"
     )
@@ -147,18 +152,31 @@ class OutputConfig(Section):
 class RunConfig(Section):
     """Everything that describes a run."""
 
-    source: SourceConfig = SourceConfig()  # type: ignore[call-arg]
-    channels: ChannelsConfig = ChannelsConfig()  # type: ignore[call-arg]
-    camera: CameraConfig = CameraConfig()  # type: ignore[call-arg]
-    optics: OpticsConfig = OpticsConfig()  # type: ignore[call-arg]
-    engine: EngineConfig = EngineConfig()  # type: ignore[call-arg]
-    tracker: TrackerConfig = TrackerConfig()  # type: ignore[call-arg]
-    calcium: CalciumConfig = CalciumConfig()  # type: ignore[call-arg]
-    output: OutputConfig = OutputConfig()  # type: ignore[call-arg]
+    source: SourceConfig = SourceConfig()
+    channels: ChannelsConfig = ChannelsConfig()
+    camera: CameraConfig = CameraConfig()
+    optics: OpticsConfig = OpticsConfig()
+    engine: EngineConfig = EngineConfig()
+    tracker: TrackerConfig = TrackerConfig()
+    calcium: CalciumConfig = CalciumConfig()
+    output: OutputConfig = OutputConfig()
 
 
-def load_config(path: Path | None = None, overrides: list[str] | None = None) -> RunConfig:
-    """Read a run's YAML and apply `section.key=value` overrides (values in YAML syntax).
+def load_config(
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Configuration of a run: its YAML, then overrides, then options, the later ones winning.
+
+    Parameters
+    ----------
+    path
+        YAML file with the sections of `RunConfig`; None starts from the defaults.
+    overrides
+        `section.key=value`, values in YAML syntax.
+    options
+        Values by `section.key`.
 
     Raises
     ------
@@ -176,23 +194,30 @@ def load_config(path: Path | None = None, overrides: list[str] | None = None) ->
         if loaded is not None and not isinstance(loaded, dict):
             raise ConfigError(f"{path} must hold sections such as `camera:`, not a {type(loaded).__name__}")
         tree = loaded or {}
-    for override in overrides or []:
-        _override(tree, override)
+    for override in overrides:
+        key, value = _parse(override)
+        _put(tree, key, value)
+    for key, value in (options or {}).items():
+        _put(tree, key, value)
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(_explain(error, path)) from error
 
 
-def _override(tree: dict[str, Any], override: str) -> None:
+def _parse(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     section, dot, name = key.strip().partition(".")
     if not (equals and dot and section and name):
         raise ConfigError(f"--set {override!r} is not section.key=value, e.g. camera.offset=100")
     try:
-        value = yaml.safe_load(text)
+        return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML") from error
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    section, _, name = key.partition(".")
     branch = tree.get(section) or {}
     if not isinstance(branch, dict):
         raise ConfigError(f"section {section!r} must hold keys, not a {type(branch).__name__}")

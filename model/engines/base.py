@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 from model.localizations import Localizations
 
 
+class ModelError(Exception):
+    """An engine cannot be made or cannot take a frame; the message says what, where, and what to do."""
+
+
 class RawFrame(Protocol):
     """What an engine needs of a frame (`acquire.frame.Frame` fits)."""
 

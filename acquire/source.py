@@ -1,0 +1,177 @@
+"""Recorded movies as sources of frames."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acquire.frame import Frame, Source, SourceError, SourceInfo
+from acquire.layout import ChannelLayout, Layout, choose_layout
+from acquire.pages import LostPlane
+from acquire.recording import Planes, Recording
+from acquire.tiff import open_recording
+
+ASSUMED_INTERVAL_S = 0.1
+"""Frame interval for `Frame.time_s` where neither the file nor the user gives one, seconds."""
+
+
+def open_source(
+    path: str | Path,
+    *,
+    calcium_path: str | Path | None = None,
+    layout: Layout = "auto",
+    swap: bool = False,
+    interval_ms: float | None = None,
+    max_frames: int | None = None,
+) -> Source:
+    """Open a recorded movie.
+
+    Parameters
+    ----------
+    path
+        TIFF of any kind (OME, ImageJ, plain, BigTIFF, Micro-Manager stack), or a folder of single TIFFs.
+    calcium_path
+        The calcium movie, where it is a file of its own.
+    layout, swap
+        Where the channels lie, see `acquire.layout`.
+    interval_ms
+        Frame interval in milliseconds; overrides the file's.
+    max_frames
+        Stop after this many frames.
+
+    Returns
+    -------
+    Source
+        Reads lazily. Where no interval is known, `info.interval_s` is None and frames are timed
+        with `ASSUMED_INTERVAL_S`.
+
+    Raises
+    ------
+    SourceError
+        If the movie cannot be read or the layout does not fit it; one sentence.
+    """
+    if interval_ms is not None and not 0 < interval_ms < float("inf"):
+        raise SourceError(f"the frame interval must be positive, it is {interval_ms} ms")
+    path = Path(path)
+    movie = open_recording(path)
+    calcium = None
+    try:
+        if calcium_path is not None:
+            calcium = open_recording(Path(calcium_path))
+            movie, calcium = movie.lengthened(len(calcium.grid)), calcium.lengthened(len(movie.grid))
+        elif layout == "interleaved":
+            movie = movie.lengthened(len(movie.grid) + len(movie.grid) % 2)
+        fitting = choose_layout(
+            layout,
+            swap=swap,
+            grid_shape=(movie.grid.shape[0], movie.grid.shape[1]),
+            image_shape=movie.planes.shape,
+            name=str(path),
+            calcium_grid_shape=None if calcium is None else (calcium.grid.shape[0], calcium.grid.shape[1]),
+            calcium_image_shape=None if calcium is None else calcium.planes.shape,
+        )
+        interval_s = movie.interval_s if interval_ms is None else interval_ms / 1000
+        timed = movie.timed and interval_ms is None
+        return MovieSource(movie, calcium, fitting, interval_s, timed=timed, max_frames=max_frames)
+    except SourceError:
+        movie.planes.close()
+        if calcium is not None:
+            calcium.planes.close()
+        raise
+
+
+class MovieSource:
+    """A recorded movie as a `Source`; made by `open_source`."""
+
+    def __init__(
+        self,
+        movie: Recording,
+        calcium: Recording | None,
+        layout: ChannelLayout,
+        interval_s: float | None,
+        *,
+        timed: bool,
+        max_frames: int | None,
+    ) -> None:
+        columns = layout.columns(movie.grid, None if calcium is None else calcium.grid)
+        readers = [movie.planes] * len(columns)
+        if calcium is not None:
+            readers = [movie.planes, calcium.planes]
+            readers = readers[::-1] if layout.swap else readers
+        self._columns: list[tuple[Planes, NDArray[np.int64]]] = list(zip(readers, columns, strict=True))
+        self._layout = layout
+        self._interval_s = ASSUMED_INTERVAL_S if interval_s is None else interval_s
+        self._timed = timed
+        self._max_frames = max_frames
+        self._losses: Counter[str] = Counter()
+        present = np.logical_and.reduce([column >= 0 for column in columns])
+        n_frames = int(present.sum())
+        if n_frames == 0:
+            self.close()
+            raise SourceError(f"{movie.name} holds no complete frame: it was cut off or never written")
+        n_frames = n_frames if max_frames is None else min(n_frames, max_frames)
+        height, width = movie.planes.shape
+        recorded = np.empty((len(columns), height, width), np.uint16)
+        channels, height, width = layout.split(recorded).shape
+        self._info = SourceInfo(
+            name=movie.name,
+            shape=(channels, height, width),
+            n_frames=n_frames,
+            interval_s=interval_s,
+            pixel_size_nm=movie.pixel_size_nm,
+            bit_depth=movie.bit_depth,
+            description=(
+                f"{movie.kind}, {n_frames} frames of {channels} × {height} × {width}, "
+                f"{movie.bit_depth} bit, layout {layout.name}{', swapped' if layout.swap else ''}"
+            ),
+        )
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known before the first frame; `n_frames` excludes frames known to be lost."""
+        return self._info
+
+    @property
+    def losses(self) -> Mapping[str, int]:
+        """Frames lost so far, by cause."""
+        return dict(self._losses)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames that can be read; raises SourceError at the end if there was none."""
+        self._losses.clear()
+        n_yielded, time_s, last_seq = 0, 0.0, -1
+        for seq in range(len(self._columns[0][1])):
+            if n_yielded == self._max_frames:
+                return
+            try:
+                pixels = self._read(seq)
+            except LostPlane as lost:
+                self._losses[str(lost)] += 1
+                continue
+            time_s = self._time_s(seq, last_seq, time_s)
+            last_seq, n_yielded = seq, n_yielded + 1
+            yield Frame(seq, time_s, pixels)
+        if n_yielded == 0:
+            causes = ", ".join(f"{cause}: {count}" for cause, count in self._losses.items())
+            raise SourceError(f"no frame of {self._info.name} could be read ({causes})")
+
+    def _read(self, seq: int) -> NDArray[np.uint16]:
+        planes = [planes.read(int(column[seq])) for planes, column in self._columns]
+        return self._layout.split(np.stack(planes))
+
+    def _time_s(self, seq: int, last_seq: int, last_time_s: float) -> float:
+        """Time of the frame; the camera's own where it goes on from the last frame's."""
+        if not self._timed:
+            return seq * self._interval_s
+        planes, column = self._columns[0]
+        recorded = planes.elapsed_s(int(column[seq]))
+        if recorded is not None and (last_seq < 0 or recorded > last_time_s):
+            return recorded
+        return seq * self._interval_s if last_seq < 0 else last_time_s + (seq - last_seq) * self._interval_s
+
+    def close(self) -> None:
+        """Close all files; safe to call twice."""
+        for planes, _ in self._columns:
+            planes.close()

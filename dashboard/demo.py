@@ -1,0 +1,93 @@
+"""The demo: simulate, replay through real sockets, judge against the truth, draw."""
+
+from datetime import datetime
+from pathlib import Path
+
+import tifffile
+from rich.console import Console
+from rich.progress import Progress
+
+from dashboard.overview import save_overview
+from dashboard.terminal import RunBar
+from stream.config import load_config
+from stream.pipeline import Supervisor
+from stream.results import StreamError
+from stream.run import Run, open_run
+from train.evaluate import Evaluation, evaluate
+from train.movie import write_dataset
+from train.simulation_config import SimulationConfig
+from train.truth import load_truth
+
+
+def run_demo(output: Path, seed: int, n_frames: int, console: Console) -> Evaluation:
+    """Run the demo into two new folders below `output`: the simulated data and the run.
+
+    Raises
+    ------
+    SimulationError, ConfigError, StreamError
+        If a folder cannot be written or the run fails.
+    """
+    simulation = SimulationConfig(image_size=(256, 256), n_frames=n_frames)
+    data = output / f"{datetime.now():%Y-%m-%dT%H-%M-%S}_demo_data"
+    with Progress(console=console) as bar:
+        task = bar.add_task("simulate", total=n_frames)
+        (sample,) = write_dataset(
+            data, 1, simulation, seed, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    # The camera and the PSF are known here, as a lab knows its own; everything else is found.
+    camera = simulation.camera_model()
+    config = load_config(
+        options={
+            "source.path": sample / "movie.tif",
+            "camera.offset": camera.offset,
+            "camera.e_per_adu": camera.e_per_adu,
+            "camera.read_noise_e": camera.read_noise_e,
+            "optics.psf_sigma_nm": simulation.psf_sigma_nm,
+            "output.folder": output,
+        }
+    )
+    with RunBar(console, "replay") as run_bar:
+        outcome = Supervisor(config, on_status=run_bar.update).run()
+    if outcome.problem:
+        raise StreamError(outcome.problem)
+    evaluation = evaluate_run(outcome.folder, sample)
+    for line in evaluation.summary():
+        console.print(line)
+    timings = outcome.info["timings"]
+    console.print(f"speed    {timings['frames_per_s']:.0f} frames/s through the stream")
+    picture = outcome.folder / "overview.png"
+    draw_overview(open_run(outcome.folder), sample / "movie.tif", picture)
+    console.print(f"run      {outcome.folder}\npicture  {picture}")
+    return evaluation
+
+
+def evaluate_run(run: Path, sample: Path) -> Evaluation:
+    """Judge a finished run against the truth of the simulated sample that it replayed.
+
+    Raises
+    ------
+    StreamError, SimulationError
+        If either folder is not what it should be.
+    """
+    opened = open_run(run)
+    return evaluate(load_truth(sample), opened.puncta(), opened.trajectories(), opened.events())
+
+
+def draw_overview(run: Run, movie: Path, picture: Path) -> None:
+    """Draw one frame in the middle of a simulated movie with everything the run found in it."""
+    n_frames = run.info["counts"]["frames_out"]
+    frame = n_frames // 2
+    with tifffile.TiffFile(movie) as tiff:
+        piezo1, calcium = (tiff.pages[2 * frame + channel].asarray() for channel in (0, 1))
+    puncta = run.puncta()
+    save_overview(
+        picture,
+        piezo1,
+        calcium,
+        puncta[puncta["frame"] == frame],
+        run.trajectories(),
+        run.events(),
+        pixel_size_nm=run.info["pixel_size_nm"],
+        interval_s=run.info["interval_s"],
+        title=f"Simulated PIEZO1 puncta and calcium, frame {frame} of {n_frames}",
+    )

@@ -1,0 +1,70 @@
+"""What this machine has, and what the program would do with it."""
+
+import importlib.util
+import os
+import platform
+import subprocess
+from importlib import metadata
+
+import psutil
+
+from model.camera import Camera
+from model.engines.choose import choose_engine
+from stream.process import local_transport
+
+
+def examine() -> list[tuple[str, str]]:
+    """Findings as (subject, what was found) pairs, each found by trying, not by guessing."""
+    return [
+        ("system", f"{platform.platform()}, Python {platform.python_version()}"),
+        ("CPU", _cpu()),
+        ("memory", f"{psutil.virtual_memory().total / 2**30:.0f} GiB"),
+        ("GPU", _gpu()),
+        ("TensorRT", _first_installed("tensorrt-rtx", "tensorrt")),
+        ("torch", _first_installed("torch")),
+        ("Qt", _first_installed("PySide6-Essentials")),
+        ("Micro-Manager", _micro_manager()),
+        ("transport", f"{local_transport()} between processes on this machine"),
+        ("engine", choose_engine("auto", Camera(), 1.4, 1.0).description),
+    ]
+
+
+def _cpu() -> str:
+    cores = psutil.cpu_count(logical=False) or os.cpu_count()
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{platform.processor() or platform.machine()}, {cores} cores, {usable} usable threads"
+
+
+def _gpu() -> str:
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except FileNotFoundError:
+        return "none found (no nvidia-smi)"
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"nvidia-smi is there but fails: {error}"
+    return "; ".join(answer.stdout.split("\n")).strip("; ") or "none found"
+
+
+def _first_installed(*distributions: str) -> str:
+    for name in distributions:
+        try:
+            return f"{name} {metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            continue
+    return f"not installed ({' or '.join(distributions)})"
+
+
+def _micro_manager() -> str:
+    if importlib.util.find_spec("pymmcore") is None:
+        return "not installed (pip install 'piezo1-calcium-tracker[live]')"
+    if importlib.util.find_spec("mm_test_adapters") is None:
+        return f"{_first_installed('pymmcore')}, no device adapters found"
+    adapters = _first_installed("mm-test-adapters")
+    core = metadata.version("pymmcore")
+    # The fourth field of pymmcore's version is the device interface, the adapters' major version.
+    fits = core.split(".")[3:4] == [adapters.split()[-1].split(".")[0]]
+    verdict = (
+        "their device interfaces fit" if fits else "their device interfaces DIFFER: adapters will not load"
+    )
+    return f"pymmcore {core}, {adapters}: {verdict}"

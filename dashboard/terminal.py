@@ -1,0 +1,76 @@
+"""A run's progress in the terminal: one bar with frames/s, latency and puncta, notes above it."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from stream.status import Note, Status
+from stream.status import Progress as RunProgress
+
+RATE_WINDOW_S = 2.0
+
+
+class _Figures(ProgressColumn):
+    """Frame counts, rate, latency, puncta and losses of a run."""
+
+    def render(self, task: Task) -> Text:
+        figures = task.fields
+        total = f"/{task.total:.0f}" if task.total else ""
+        text = Text(f"{task.completed:.0f}{total} frames", style="bold")
+        if figures["rate"] is not None:
+            text.append(
+                f"  {figures['rate']:.0f} frames/s  {figures['latency_ms']:.0f} ms latency  "
+                f"{figures['puncta']} puncta",
+                style="not bold",
+            )
+        if figures["missing"]:
+            text.append(f"  {figures['missing']} missing", style="bold yellow")
+        return text
+
+
+class RunBar:
+    """Shows what the supervisor hears; use as a context and pass `update` as its `on_status`."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), _Figures(), TimeRemainingColumn(), console=console
+        )
+        self._task = self._bar.add_task(title, total=None, rate=None, latency_ms=0.0, puncta=0, missing=0)
+        self._recent: list[tuple[float, int]] = []
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, status: Status) -> None:
+        """Show a status message."""
+        match status:
+            case RunProgress():
+                self._bar.update(
+                    self._task,
+                    completed=status.n_out,
+                    total=status.n_total,
+                    rate=self._rate(status.n_out),
+                    latency_ms=status.latency_ms,
+                    puncta=status.puncta,
+                    missing=status.missing,
+                )
+            case Note():
+                self._bar.console.print(f"[yellow]note:[/] {escape(status.text)}", highlight=False)
+
+    def _rate(self, n_out: int) -> float | None:
+        """Frames/s over the last moments, None until there are two."""
+        now = time.monotonic()
+        self._recent = [(t, n) for t, n in self._recent if now - t < RATE_WINDOW_S] + [(now, n_out)]
+        (t0, n0), (t1, n1) = self._recent[0], self._recent[-1]
+        return (n1 - n0) / (t1 - t0) if t1 > t0 else None

@@ -1,0 +1,164 @@
+"""Puncta of one image, close neighbours included: find maxima, fit each beside the light of the others.
+
+The method is ThunderSTORM's (wavelet maxima, then maximum-likelihood fits; Ovesný et al., Bioinformatics
+30, 2389 (2014)) with two steps for crowded images from stellar photometry (DAOPHOT; Stetson, Publ.
+Astron. Soc. Pac. 99, 191 (1987)): every fit knows the light of all other puncta, and after a first rough
+round the image less that light is searched again, for puncta that had no maximum of their own.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from model.mle_fit import (
+    BACKGROUND,
+    CONVERGED,
+    FAILED,
+    MIN_BACKGROUND,
+    N_PARAMETERS,
+    PHOTONS,
+    SIGMA,
+    X,
+    Y,
+    fit_window,
+)
+from model.optics import Array, add_gaussians, gaussian_profile
+from model.wavelet import Image, local_maxima, wavelet_planes
+
+WINDOW_SIGMA = 3 / 1.6  # window radius in σ: ThunderSTORM fits 3 px around puncta of 1.6 px
+SEPARATION_SIGMA = 1.2  # of two fits closer than this, one describes noise of the other
+ROUGH_ITERATIONS = 1  # while the neighbours still move, a better fit is wasted
+FINE_ITERATIONS = 30
+
+
+def locate_puncta(image: Image, variance: Image, sigma: float, threshold: float) -> Array:
+    """Find and fit the puncta of one image.
+
+    Parameters
+    ----------
+    image
+        Photo-electrons (H, W), divided by the excess-noise factor so that shot noise is Poisson.
+    variance
+        Read variance (H, W) in the square of that unit.
+    sigma
+        Expected standard deviation of the PSF in pixels; a third too much or too little is no harm.
+    threshold
+        Detection threshold on the second wavelet plane in units of std(Wave.F1).
+
+    Returns
+    -------
+    Fits (N, 10), brightest first: x, y, σ (pixels), photons, background (unit of `image`), and their
+    standard deviations from the Fisher matrix, which takes the neighbours' light as known.
+    """
+    radius = max(2, math.ceil(WINDOW_SIGMA * sigma - 0.1))
+    separation = SEPARATION_SIGMA * sigma
+    noise, plane = wavelet_planes(image)
+    level = threshold * float(noise.std())
+    response = _response(sigma)
+
+    fits = _starts(plane, level, sigma, response)
+    _sweep(image, variance, _render(fits, image.shape), fits, radius, sigma, ROUGH_ITERATIONS)
+    fits = _distinct(_brightest_first(fits), separation)
+
+    # What the sharpest puncta that fit under these leave over. Merged neighbours fit broad, so the width
+    # of a lone punctum is the lower quartile, unless that is less than expected.
+    lone = max(sigma, float(np.quantile(fits[:, SIGMA], 0.25))) if len(fits) else sigma
+    fits[:, PHOTONS] *= np.minimum(lone / fits[:, SIGMA], 1.0) ** 2
+    fits[:, SIGMA] = np.minimum(fits[:, SIGMA], lone)
+    residual = wavelet_planes(image - _render(fits, image.shape))[1]
+    fits = _distinct(np.concatenate([fits, _starts(residual, level, sigma, response)]), separation)
+
+    _sweep(image, variance, _render(fits, image.shape), fits, radius, sigma, ROUGH_ITERATIONS)
+    fits = _distinct(_brightest_first(fits), separation)
+    converged = _sweep(image, variance, _render(fits, image.shape), fits, radius, sigma, FINE_ITERATIONS)
+    fits = _distinct(_brightest_first(fits[converged]), separation)
+    # A position less certain than the PSF is wide is none.
+    certain = np.maximum(fits[:, N_PARAMETERS + X], fits[:, N_PARAMETERS + Y]) < fits[:, SIGMA]
+    return fits[certain & np.isfinite(fits).all(axis=1)]
+
+
+def _response(sigma: float) -> float:
+    """Second wavelet plane at the centre of a punctum of one photon."""
+    half = math.ceil(4 + 5 * sigma)
+    spot = np.zeros((1, N_PARAMETERS))
+    spot[0, [X, Y, PHOTONS, SIGMA]] = half, half, 1.0, sigma
+    return float(wavelet_planes(_render(spot, (2 * half + 1, 2 * half + 1)))[1][half, half])
+
+
+def _starts(plane: Image, level: float, sigma: float, response: float) -> Array:
+    """Fits to start from, at the maxima of a wavelet plane; background 0 says that it is unknown."""
+    rows, columns = local_maxima(plane, level)
+    fits = np.zeros((len(rows), 2 * N_PARAMETERS))
+    fits[:, X], fits[:, Y], fits[:, SIGMA] = columns, rows, sigma
+    fits[:, PHOTONS] = plane[rows, columns] / response
+    return fits
+
+
+def _render(fits: Array, shape: tuple[int, ...]) -> Image:
+    """Light (H, W) of the puncta without their backgrounds."""
+    light = np.zeros(shape, np.float32)
+    add_gaussians(light, fits[:, X], fits[:, Y], fits[:, PHOTONS], fits[:, SIGMA])
+    return light
+
+
+def _brightest_first(fits: Array) -> Array:
+    """Successful fits in descending order of photons."""
+    order = np.argsort(-fits[:, PHOTONS], kind="stable")
+    return fits[order][: np.count_nonzero(fits[:, PHOTONS] > 0)]
+
+
+def _distinct(fits: Array, separation: float) -> Array:
+    """Fits without those closer than `separation` pixels to an earlier one."""
+    return fits[_is_distinct(fits, separation)]
+
+
+@njit(cache=True, nogil=True)
+def _is_distinct(fits: Array, separation: float) -> NDArray[np.bool_]:
+    keep = np.ones(len(fits), np.bool_)
+    for i in range(len(fits)):
+        for j in range(i):
+            dx, dy = fits[i, X] - fits[j, X], fits[i, Y] - fits[j, Y]
+            if keep[j] and dx * dx + dy * dy < separation * separation:
+                keep[i] = False
+                break
+    return keep
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sweep(
+    image: Image, variance: Image, light: Image, fits: Array, radius: int, sigma: float, max_iterations: int
+) -> NDArray[np.bool_]:
+    """Fit each punctum once, in place, beside the `light` of all less its own; say which converged.
+
+    Failed fits get 0 photons.
+    """
+    height, width = image.shape
+    side = 2 * radius + 1
+    counts_buffer, known_buffer = np.empty((side, side)), np.empty((side, side))
+    converged = np.zeros(len(fits), np.bool_)
+    px, py, unused_a, unused_b = np.empty(side), np.empty(side), np.empty(side), np.empty(side)
+    for i in range(len(fits)):
+        fit = fits[i]
+        row, column = round(fit[Y]), round(fit[X])
+        x0, x1 = max(column - radius, 0), min(column + radius + 1, width)
+        y0, y1 = max(row - radius, 0), min(row + radius + 1, height)
+        gaussian_profile(fit[X], fit[SIGMA], x0, px, unused_a, unused_b)
+        gaussian_profile(fit[Y], fit[SIGMA], y0, py, unused_a, unused_b)
+        counts, known = counts_buffer[: y1 - y0, : x1 - x0], known_buffer[: y1 - y0, : x1 - x0]
+        for r in range(y1 - y0):
+            own = fit[PHOTONS] * py[r]
+            for c in range(x1 - x0):
+                read = float(variance[y0 + r, x0 + c])
+                counts[r, c] = max(image[y0 + r, x0 + c] + read, 0.0)
+                known[r, c] = max(light[y0 + r, x0 + c] - own * px[c], 0.0) + read
+        if fit[BACKGROUND] == 0.0:  # the darkest side of the window is the least disturbed
+            free = counts - known
+            sides = min(free[0].mean(), free[-1].mean(), free[:, 0].mean(), free[:, -1].mean())
+            fit[BACKGROUND] = max(sides, MIN_BACKGROUND)
+        status = fit_window(fit, counts, known, x0, y0, sigma, max_iterations)
+        converged[i] = status == CONVERGED
+        if status == FAILED:
+            fit[PHOTONS] = 0.0
+    return converged

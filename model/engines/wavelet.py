@@ -1,0 +1,109 @@
+"""The `wavelet` engine: the ThunderSTORM method on the CPU, without any training."""
+
+import numpy as np
+
+from model.camera import Camera
+from model.crowd import locate_puncta
+from model.engines.base import ModelError, RawFrame
+from model.localizations import Localizations
+from model.mle_fit import BACKGROUND, N_PARAMETERS, PHOTONS, SIGMA, X, Y
+from model.optics import Array
+from model.wavelet import Image
+
+SIGMA_LIMITS_PX = (0.3, 10.0)
+
+
+class WaveletEngine:
+    """Localizes channel 0 (PIEZO1) of each frame by itself; deterministic, one result per `step`.
+
+    Its numba functions compile (or load from numba's cache) in the constructor, so that the first
+    frame takes no longer than the others.
+
+    Parameters
+    ----------
+    camera
+        The PIEZO1 camera. Maps must have the shape of the frames' images.
+    psf_sigma_px
+        Expected standard deviation of the PSF in pixels; need not be exact, it is fitted.
+    threshold
+        Detection threshold in units of std(Wave.F1).
+    why
+        Why this engine was chosen, for its description.
+
+    Raises
+    ------
+    ModelError
+        If σ or the threshold makes no sense; from `step`, if a camera map does not fit the image.
+    """
+
+    def __init__(
+        self, camera: Camera, psf_sigma_px: float, threshold: float = 1.0, why: str = "as configured"
+    ) -> None:
+        low, high = SIGMA_LIMITS_PX
+        if not low <= psf_sigma_px <= high:
+            raise ModelError(
+                f"the PSF's σ is {psf_sigma_px:g} px, the wavelet method needs {low} to {high} px; "
+                "check optics.psf_sigma_nm and optics.pixel_size_nm"
+            )
+        if not threshold > 0:
+            raise ModelError(f"engine.wavelet_threshold is {threshold:g}; it must be positive, 1 is usual")
+        self._camera = camera
+        self._sigma = psf_sigma_px
+        self._threshold = threshold
+        self._why = why
+        self._variance: Image = np.empty((0, 0), np.float32)
+        warm_up()
+
+    @property
+    def description(self) -> str:
+        """Method, device and why it was chosen."""
+        return (
+            f"wavelet on the CPU: B-spline wavelet maxima above {self._threshold:g} std(Wave.F1), "
+            f"maximum-likelihood fits around σ {self._sigma:.2f} px ({self._why})"
+        )
+
+    def step(self, frame: RawFrame) -> list[tuple[int, Localizations]]:
+        """Localize one frame."""
+        counts = frame.pixels[0]
+        excess = self._camera.excess
+        if self._variance.shape != counts.shape:
+            self._variance = self._variance_of(counts.shape)
+        # Divided by the excess factor F², shot noise of variance F²·mean becomes Poisson again.
+        image = self._camera.to_photons(counts) / np.float32(excess)
+        fits = locate_puncta(image, self._variance, self._sigma, self._threshold)
+        return [(frame.seq, _localizations(fits, excess))]
+
+    def flush(self) -> list[tuple[int, Localizations]]:
+        """Nothing is ever owed."""
+        return []
+
+    def _variance_of(self, shape: tuple[int, ...]) -> Image:
+        """Read variance (H, W) in the unit of the scaled image."""
+        for name in ("offset", "e_per_adu", "read_noise_e"):
+            map_shape = np.shape(getattr(self._camera, name))
+            if map_shape not in ((), shape):
+                raise ModelError(
+                    f"camera.{name} is a map of shape {map_shape} and the image has shape {shape}; "
+                    "crop the map to the recorded region"
+                )
+        scaled = np.asarray(self._camera.read_variance, np.float32) / np.float32(self._camera.excess**2)
+        return np.ascontiguousarray(np.broadcast_to(scaled, shape))
+
+
+def warm_up() -> None:
+    """Compile the method, or load it from numba's cache, by localizing a small image."""
+    image = np.full((16, 16), 10.0, np.float32)
+    image[7:9, 7:9] = 500.0
+    locate_puncta(image, np.ones_like(image), 1.3, 1.0)
+
+
+def _localizations(fits: Array, excess: float) -> Localizations:
+    return Localizations.from_columns(
+        x_px=fits[:, X],
+        y_px=fits[:, Y],
+        x_sd_px=fits[:, N_PARAMETERS + X],
+        y_sd_px=fits[:, N_PARAMETERS + Y],
+        photons=fits[:, PHOTONS] * excess,
+        background=fits[:, BACKGROUND] * excess,
+        psf_sigma_px=fits[:, SIGMA],
+    )

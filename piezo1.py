@@ -1,0 +1,254 @@
+"""The command line of the PIEZO1 Calcium Tracker: `piezo1 --help`.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage. Each command imports what it needs when it runs.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Finds PIEZO1 puncta, tracks them and attaches calcium events, live or from recordings.",
+    # The guide writes options with underscores; both spellings work.
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
+)
+bench_app = typer.Typer(no_args_is_help=True, help="Measure what the documentation promises.")
+app.add_typer(bench_app, name="bench")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML that describes the run")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="override any value, e.g. camera.offset=100; repeatable")
+]
+Json = Annotated[Path | None, typer.Option("--json", help="also write the figures to this file")]
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for movie, run and picture")] = Path(
+        "runs"
+    ),
+    seed: Annotated[int, typer.Option(help="seed of the simulated movie")] = 1,
+    frames: Annotated[int, typer.Option(min=10, help="length of the movie")] = 200,
+) -> None:
+    """Simulate a movie, replay it through the live stream, and judge the result against the truth.
+
+    Needs no GPU, no microscope and no data. Example: `piezo1 demo`
+    """
+    from dashboard.demo import run_demo
+
+    run_demo(output, seed, frames, out)
+
+
+@app.command()
+def replay(
+    movie: Annotated[Path | None, typer.Argument(help="TIFF file, or folder of single TIFFs")] = None,
+    calcium_movie: Annotated[Path | None, typer.Argument(help="calcium movie, if a file of its own")] = None,
+    config: Config = None,
+    sets: Sets = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="auto, stack, interleaved, two-files, side-by-side, top-bottom or single"),
+    ] = None,
+    pixel_size_nm: Annotated[float | None, typer.Option(help="pixel size, if the file lacks it")] = None,
+    interval_ms: Annotated[float | None, typer.Option(help="frame interval, if the file lacks it")] = None,
+    speed: Annotated[str | None, typer.Option(help="max, realtime, or a factor such as 0.5")] = None,
+    engine: Annotated[str | None, typer.Option(help="auto or wavelet")] = None,
+    max_frames: Annotated[int | None, typer.Option(help="stop after this many frames")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for run folders")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the run folder")] = None,
+    one_process: Annotated[
+        bool, typer.Option("--one-process", help="threads and inproc sockets instead of processes")
+    ] = False,
+) -> None:
+    """Replay a recording through the live stream into a run folder.
+
+    Example: `piezo1 replay movie.tif --pixel-size-nm 108`
+    """
+    from dashboard.terminal import RunBar
+    from stream.config import load_config
+    from stream.pipeline import Supervisor
+
+    options = {
+        "source.path": movie,
+        "source.calcium_path": calcium_movie,
+        "source.interval_ms": interval_ms,
+        "source.speed": speed,
+        "source.max_frames": max_frames,
+        "channels.layout": layout,
+        "optics.pixel_size_nm": pixel_size_nm,
+        "engine.name": engine,
+        "output.folder": output,
+        "output.name": name,
+    }
+    settings = load_config(
+        config, sets or (), {key: value for key, value in options.items() if value is not None}
+    )
+    with RunBar(out, "replay") as bar:
+        supervisor = Supervisor(settings, transport="inproc" if one_process else None, on_status=bar.update)
+        outcome = supervisor.run()
+    _report(outcome.folder, outcome.info)
+    if outcome.problem:
+        _fail(outcome.problem, 1)
+
+
+@app.command()
+def simulate(
+    output: Annotated[Path, typer.Option("--output", "-o", help="new folder for the data set")],
+    num_samples: Annotated[int, typer.Option(min=1, help="number of movies")] = 1,
+    frames_per_sample: Annotated[int, typer.Option(min=1, help="frames in each movie")] = 50,
+    image_size: Annotated[tuple[int, int], typer.Option(help="height and width, pixels")] = (256, 256),
+    num_puncta_mean: Annotated[float | None, typer.Option(help="mean puncta in an image")] = None,
+    psf_type: Annotated[str, typer.Option(help="gaussian or airy")] = "gaussian",
+    sigma_nm: Annotated[float, typer.Option(help="σ of the PSF, nm")] = 150.0,
+    pixel_size_nm: Annotated[float, typer.Option(help="pixel size, nm")] = 108.0,
+    interval_ms: Annotated[float, typer.Option(help="frame interval, ms")] = 50.0,
+    camera: Annotated[str, typer.Option(help="scmos or emccd")] = "scmos",
+    baseline: Annotated[float | None, typer.Option(help="camera offset, ADU")] = None,
+    read_noise_std: Annotated[float | None, typer.Option(help="read noise, electrons r.m.s.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="same seed, same movies")] = 0,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="any other parameter, e.g. photons=500; a wrong name lists them all"),
+    ] = None,
+) -> None:
+    """Simulate dual-channel movies with their truth.
+
+    Example: `piezo1 simulate -o data/test --num-samples 10 --num-puncta-mean 50`
+    """
+    from rich.progress import Progress
+
+    from train.movie import write_dataset
+    from train.options import simulation_config
+
+    settings = simulation_config(
+        sets or [],
+        n_frames=frames_per_sample,
+        image_size=image_size,
+        num_puncta_mean=num_puncta_mean,
+        psf_type=psf_type,
+        psf_sigma_nm=sigma_nm,
+        pixel_size_nm=pixel_size_nm,
+        interval_ms=interval_ms,
+        camera=camera,
+        offset_adu=baseline,
+        read_noise_e=read_noise_std,
+    )
+    with Progress(console=out) as bar:
+        task = bar.add_task("simulate", total=None)
+        samples = write_dataset(
+            output,
+            num_samples,
+            settings,
+            seed,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    out.print(f"{len(samples)} movies of {frames_per_sample} frames in {output}")
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="run folder")],
+    truth: Annotated[Path, typer.Option(help="folder of the simulated sample (ground_truth.csv, …)")],
+    json: Json = None,
+) -> None:
+    """Judge a run against the truth of the movie it replayed.
+
+    Example: `piezo1 evaluate runs/2026-11-22T14-03-05_movie --truth data/test/sample_00000`
+    """
+    from dashboard.demo import evaluate_run
+
+    evaluation = evaluate_run(run, truth)
+    for line in evaluation.summary():
+        out.print(line)
+    _write_json(json, evaluation.as_dict())
+
+
+@app.command()
+def recover(run: Annotated[Path, typer.Argument(help="run folder")]) -> None:
+    """Finish a run that was killed: fold its journal into readable tables.
+
+    Example: `piezo1 recover runs/2026-11-22T14-03-05_movie`
+    """
+    from stream.complete import recover as recover_run
+
+    out.print(recover_run(run).message)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has and which engine would be chosen.
+
+    Example: `piezo1 doctor`
+    """
+    from dashboard.doctor import examine
+
+    for subject, finding in examine():
+        out.print(f"[bold]{subject:14}[/] {escape(finding)}", soft_wrap=True)
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake gives a sentence, not a traceback."""
+    try:
+        app()
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        _fail(str(error), code)
+    raise SystemExit(0)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """Exit code of an expected error, None for a bug."""
+    from acquire.frame import SourceError
+    from model.engines.base import ModelError
+    from stream.config import ConfigError
+    from stream.results import StreamError
+    from train.simulation_config import SimulationError
+
+    if isinstance(error, ConfigError):
+        return 2
+    return 1 if isinstance(error, SourceError | ModelError | StreamError | SimulationError) else None
+
+
+def _fail(problem: str, code: int) -> NoReturn:
+    err.print(f"[bold red]error:[/] {escape(problem)}", soft_wrap=True)
+    raise SystemExit(code)
+
+
+def _report(folder: Path, info: dict[str, Any]) -> None:
+    """Say how a run ended and where it is."""
+    counts, timings = info.get("counts", {}), info.get("timings", {})
+    if counts:
+        missing = counts.get("missing_by_cause") or {}
+        lost = "".join(f", {n} missing ({cause})" for cause, n in missing.items())
+        out.print(f"{counts['frames_out']} frames analysed{lost}")
+    if timings.get("frames_per_s"):
+        latency = timings["latency_ms"]
+        out.print(
+            f"{timings['frames_per_s']:.0f} frames/s, "
+            f"latency p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms"
+        )
+    if info:
+        out.print(f"run {info['state'].split(':')[0]}: {folder}")
+
+
+def _write_json(path: Path | None, figures: dict[str, Any]) -> None:
+    if path is not None:
+        import json as json_module
+
+        path.write_text(json_module.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

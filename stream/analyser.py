@@ -1,0 +1,188 @@
+"""The analysis' process: receives frames, runs the stages, records and publishes every result."""
+
+import time
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Event
+
+from msgspec.structs import replace
+
+from acquire.frame import SourceInfo
+from model.engines.base import ModelError
+from model.engines.choose import choose_engine, warm_up
+from stream.analysis import Analysis
+from stream.conditions import Conditions, resolve_conditions
+from stream.config import ConfigError, RunConfig
+from stream.job import Job
+from stream.provenance import RunStart
+from stream.publisher import STOPPED
+from stream.recorder import Recorder
+from stream.results import FrameResult, StreamError
+from stream.status import Bound, Done, Note, Progress, StatusSender
+from stream.transport import Arrival, Context, FrameReceiver, ResultPublisher
+
+PROGRESS_S = 0.1
+
+
+def analyse(job: Job, context: Context, stop: Event) -> None:
+    """Run the analysis' side of a job to its end; every problem is told and recorded, none is raised.
+
+    `stop` is not needed here: a stopped source ends the stream, and everything that was sent is analysed.
+    """
+    status = StatusSender(context, job.endpoints.status)
+    problem = ""
+    try:
+        config = job.run_config()
+        warm_up(config.engine.name)
+        publisher = ResultPublisher(context, job.endpoints.results)
+        receiver = FrameReceiver(context, job.endpoints.stream(), config.source.delivery)
+        try:
+            status.say(Bound("analysis", results=publisher.endpoint))
+            problem = Analyser(config, Path(job.run_folder), receiver, publisher, status).run()
+        finally:
+            publisher.close()
+            receiver.close()
+    except Exception as error:
+        problem = _in_words(error)
+    finally:
+        status.say(Done("analysis", problem))
+        status.close()
+
+
+class Analyser:
+    """One run: what arrives goes through the stages into the recorder and to subscribers."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        receiver: FrameReceiver,
+        publisher: ResultPublisher,
+        status: StatusSender,
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._receiver = receiver
+        self._publisher = publisher
+        self._status = status
+        self._progress = Progress(0, None, 0, 0, 0.0)
+        self._told_s = 0.0
+
+    def run(self) -> str:
+        """Analyse until the source ends or something fails; gives the problem, empty if there was none."""
+        receiver = self._receiver
+        info = receiver.start()
+        conditions = resolve_conditions(self._config, info)
+        self._progress = replace(self._progress, n_total=info.n_frames)
+        first = receiver.receive()
+        if first is None:
+            return self._finish_empty(info, conditions)
+        recorder, analysis = self._prepare(info, conditions, first)
+        problem = ""
+        try:
+            arrival: Arrival | None = first
+            while arrival is not None:
+                self._record(recorder, analysis.step(arrival))
+                arrival = receiver.receive(when_idle=recorder.flush)
+        except Exception as error:
+            problem = _in_words(error)
+            receiver.fail(problem)
+        try:
+            self._record(recorder, analysis.flush())
+        except Exception as error:
+            problem = problem or _in_words(error)
+        self._status.say(self._progress)
+        return self._finish(recorder, analysis, problem)
+
+    def _prepare(self, info: SourceInfo, conditions: Conditions, first: Arrival) -> tuple[Recorder, Analysis]:
+        config = self._config
+        camera, assumed = config.camera.camera(first.frame.pixels[0], info.bit_depth)
+        engine = choose_engine(
+            config.engine.name, camera, conditions.psf_sigma_px, config.engine.wavelet_threshold
+        )
+        assumptions = (*conditions.assumed, *assumed)
+        for text in assumptions:
+            self._status.say(Note(text))
+        start = RunStart(
+            config,
+            info,
+            engine.description,
+            camera,
+            conditions.pixel_size_nm,
+            conditions.interval_s,
+            assumptions,
+        )
+        return Recorder(self._folder, start), Analysis(config, info, conditions, camera, engine)
+
+    def _record(self, recorder: Recorder, results: Iterable[FrameResult]) -> None:
+        for result in results:
+            recorder.append(result)
+            self._publisher.publish(result)
+            self._progress = Progress(
+                self._progress.n_out + 1,
+                self._progress.n_total,
+                self._progress.missing + result.missing_before,
+                len(result.localizations),
+                result.latency_ms,
+            )
+            now = time.monotonic()
+            if now - self._told_s > PROGRESS_S:
+                self._told_s = now
+                self._status.say(self._progress)
+
+    def _finish(self, recorder: Recorder, analysis: Analysis, problem: str) -> str:
+        end = self._receiver.end
+        if end is not None and end.problem:
+            problem = problem or end.problem
+        if problem:
+            state = f"failed: {problem}"
+        else:
+            state = "interrupted" if end is not None and end.reason == STOPPED else "finished"
+        recorder.finish(
+            state,
+            frames_in=end.n_frames if end else None,
+            missing=self._missing_by_cause(),
+            events=analysis.close(),
+        )
+        return problem
+
+    def _finish_empty(self, info: SourceInfo, conditions: Conditions) -> str:
+        """End a run in which no frame ever came."""
+        end = self._receiver.end
+        problem = end.problem if end else ""
+        if not problem and end is not None and end.reason != STOPPED:
+            problem = f"{info.name} has no frame that can be read"
+        start = RunStart(
+            self._config,
+            info,
+            "none: no frame came",
+            None,
+            conditions.pixel_size_nm,
+            conditions.interval_s,
+            conditions.assumed,
+        )
+        Recorder(self._folder, start).finish(
+            f"failed: {problem}" if problem else "interrupted",
+            frames_in=end.n_frames if end else 0,
+            missing=self._missing_by_cause(),
+        )
+        return problem
+
+    def _missing_by_cause(self) -> dict[str, int]:
+        """Every missing frame under one cause; what nobody owns up to was lost on the way."""
+        receiver = self._receiver
+        causes = dict(receiver.end.losses) if receiver.end else {}
+        causes["passed over for a newer frame"] = receiver.skipped
+        causes["damaged on the way"] = receiver.damaged
+        unexplained = self._progress.missing + receiver.missing_at_end - sum(causes.values())
+        causes["lost on the way"] = max(0, unexplained)
+        return {cause: count for cause, count in causes.items() if count}
+
+
+def _in_words(error: Exception) -> str:
+    """The sentence of an expected error; of any other its name, with the traceback in the log."""
+    if isinstance(error, StreamError | ConfigError | ModelError):
+        return str(error)
+    traceback.print_exc()
+    return f"the analysis failed unexpectedly: {type(error).__name__}: {error}"

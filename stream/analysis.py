@@ -1,0 +1,97 @@
+"""The analysis: engine, tracker, calcium stage and recorder, one frame after the other."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from acquire.frame import SourceInfo
+from model.camera import Camera
+from model.engines.base import Engine
+from model.localizations import Localizations
+from stream.calcium import CalciumDetector
+from stream.conditions import Conditions
+from stream.config import RunConfig
+from stream.results import CalciumEvent, CalciumUpdate, FrameResult
+from stream.tracker import Tracker
+from stream.transport import Arrival
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A frame whose localizations the engine still owes."""
+
+    arrival: Arrival
+    queue_ms: float
+
+
+class Analysis:
+    """The stages without their sockets: `step` for every arrival, `flush` at the end.
+
+    Parameters
+    ----------
+    config, info, conditions
+        The run, its source and its scales.
+    camera
+        Converts the calcium channel to photo-electrons.
+    engine
+        Finds the puncta; may answer a frame or two later.
+    """
+
+    def __init__(
+        self, config: RunConfig, info: SourceInfo, conditions: Conditions, camera: Camera, engine: Engine
+    ) -> None:
+        self._engine = engine
+        self._camera = camera
+        self._tracker = Tracker(config.tracker, conditions.pixel_size_nm, conditions.interval_s)
+        has_calcium = info.shape[0] == 2 and config.calcium.enabled
+        self._calcium = CalciumDetector(config.calcium) if has_calcium else None
+        self._pending: dict[int, _Pending] = {}
+
+    def step(self, arrival: Arrival) -> Iterator[FrameResult]:
+        """Take a frame; yield the results that are ready, in order of `seq`."""
+        queue_ms = (time.time_ns() - arrival.sent_ns) / 1e6
+        self._pending[arrival.frame.seq] = _Pending(arrival, queue_ms)
+        began = time.perf_counter()
+        answers = self._engine.step(arrival.frame)
+        yield from self._link(answers, (time.perf_counter() - began) * 1e3)
+
+    def flush(self) -> Iterator[FrameResult]:
+        """Yield the results that the engine still owes."""
+        began = time.perf_counter()
+        yield from self._link(self._engine.flush(), (time.perf_counter() - began) * 1e3)
+
+    def close(self) -> tuple[CalciumEvent, ...]:
+        """End all tracks; gives the events that end with them."""
+        self._tracker.flush()
+        return self._calcium.flush() if self._calcium else ()
+
+    def _link(self, answers: list[tuple[int, Localizations]], engine_ms: float) -> Iterator[FrameResult]:
+        for seq, localizations in answers:
+            pending = self._pending.pop(seq)
+            arrival, frame = pending.arrival, pending.arrival.frame
+            began = time.perf_counter()
+            tracks = self._tracker.step(seq, frame.time_s, localizations)
+            tracked = time.perf_counter()
+            if self._calcium is None:
+                calcium = CalciumUpdate.off(len(localizations), len(tracks.gap_track_id))
+            else:
+                image = np.maximum(self._camera.to_photons(frame.pixels[1]), 0)
+                calcium = self._calcium.step(seq, frame.time_s, image, localizations, tracks)
+            done = time.perf_counter()
+            yield FrameResult(
+                seq=seq,
+                time_s=frame.time_s,
+                missing_before=arrival.missing_before,
+                localizations=localizations,
+                tracks=tracks,
+                calcium=calcium,
+                stage_ms={
+                    "queue": pending.queue_ms,
+                    "engine": engine_ms / len(answers),
+                    "tracker": (tracked - began) * 1e3,
+                    "calcium": (done - tracked) * 1e3,
+                },
+                latency_ms=(time.time_ns() - arrival.sent_ns) / 1e6,
+            )

@@ -1,0 +1,99 @@
+"""Completing a run: at its regular end, or later, when it was killed."""
+
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from stream.fold import fold
+from stream.provenance import timestamp
+from stream.results import StreamError
+from stream.run import JOURNAL, RUN_JSON, Info, cannot_write, read_info, write_info
+
+# Start times of processes are derived from the boot time, which moves when the clock is set.
+START_TOLERANCE_S = 2.0
+
+
+def complete(run: Path, info: Info, state: str, *, recorder_s: float | None = None) -> Info:
+    """Fold the journal, write the final `run.json` and remove the journal; returns that `run.json`.
+
+    The order makes it safe to be killed at any point: the journal goes last, when everything that it
+    held is on the disk, and until `run.json` says "tables" it can be folded again.
+
+    Raises
+    ------
+    StreamError
+        If the results cannot be written; the journal stays.
+    """
+    folded = fold(run, csv=info["configuration"]["output"]["csv"])
+    final = {
+        **info,
+        "state": state,
+        "results": "tables",
+        "ended": timestamp(),
+        "counts": {**info["counts"], **folded.counts},
+        "timings": folded.frames.timings(recorder_s),
+        "warnings": [*info["warnings"], *folded.warnings],
+    }
+    try:
+        write_info(run, final)
+    except OSError as error:
+        raise cannot_write(run / RUN_JSON, error, f"make room, then run `piezo1 recover {run}`") from error
+    # A run of another machine may still be written there: its journal stays.
+    if info["process"]["host"] == platform.node():
+        shutil.rmtree(run / JOURNAL, ignore_errors=True)
+    return final
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What `recover` did: a sentence for people, whether it changed anything, and the run's `run.json`."""
+
+    message: str
+    changed: bool
+    info: Info
+
+
+def recover(path: Path) -> Recovery:
+    """Finish a run whose process was killed, with whatever its journal holds.
+
+    On a run that is finished already it changes nothing. It may itself be killed and repeated.
+
+    Raises
+    ------
+    StreamError
+        If `path` is no run folder, the run is still going on, or the results cannot be written.
+    """
+    info = read_info(path)
+    if info["results"] == "tables":
+        return Recovery(f"{path} is {info['state']}: nothing to recover", False, info)
+    state = info["state"]
+    if state == "running" and _alive(info["process"]):
+        pid = info["process"]["pid"]
+        raise StreamError(
+            f"run {path} is still being recorded by process {pid}; wait for its end, or stop it"
+        )
+    how = "its process was killed" if state == "running" else f"it had ended as {state!r}"
+    info = {**info, "warnings": [*info["warnings"], f"recovered from the journal: {how}"]}
+    info = complete(path, info, "recovered")
+    counts = info["counts"]
+    return Recovery(
+        f"{path} is recovered: {counts['frames_out']} frames (the last is {counts['last_frame']}), "
+        f"{counts['puncta']} puncta, {counts['tracks']} tracks, {counts['calcium_events']} calcium events",
+        True,
+        info,
+    )
+
+
+def _alive(process: Info) -> bool:
+    """Whether the process that began the run still lives on this machine."""
+    if process["host"] != platform.node():
+        return False
+    try:
+        found = psutil.Process(process["pid"])
+        same = abs(found.create_time() - process["started"]) < START_TOLERANCE_S
+        return same and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

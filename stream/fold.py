@@ -1,0 +1,138 @@
+"""Folding: from the journal of a run to its tables, Parquet and CSV.
+
+Batch by batch, so memory does not grow with the puncta; what is kept are a few numbers a track and four
+bytes a frame. The tables are written in a folder of their own and moved when all of them are whole.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from stream.confirmed import ConfirmedTracks
+from stream.frame_summary import FrameSummary
+from stream.journal import Journal
+from stream.results import NO_TRACK, Ids
+from stream.run import JOURNAL, Info, cannot_write
+from stream.statistics import TrackStatistics
+from stream.table_files import TableFiles
+from stream.tables import EVENTS, PUNCTA, TRACKS, TRAJECTORIES, frames_schema, schemas
+
+STAGING = "folding"
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What the tables hold: entries of `run.json`, and the frames' summary for its timings."""
+
+    counts: Info
+    frames: FrameSummary
+    warnings: list[str]
+
+
+def fold(run: Path, *, csv: bool) -> Folded:
+    """Make a run's tables from its journal, which stays as it is; may be repeated after any failure.
+
+    Tracks that were never confirmed vanish: their puncta keep no track, their events are dropped and
+    counted. So do predictions after a track's last observation, which bridge nothing.
+
+    Raises
+    ------
+    StreamError
+        If the tables cannot be written.
+    """
+    staging = run / STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        staging.mkdir()
+        folded = _write_tables(Journal.open(run / JOURNAL, schemas()), staging, csv)
+        for path in sorted(staging.iterdir()):
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())  # the journal goes next, but not before its heirs are on the disk
+            os.replace(path, run / path.name)
+    except OSError as error:
+        raise cannot_write(staging, error, f"make room, then run `piezo1 recover {run}`") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return folded
+
+
+def _write_tables(journal: Journal, folder: Path, csv: bool) -> Folded:
+    tracks = ConfirmedTracks.of(journal)
+    statistics = TrackStatistics()
+    with TableFiles(folder, "trajectories", TRAJECTORIES, csv) as table:
+        for batch in journal.batches("trajectories"):
+            bridged = batch["frame"].to_numpy() <= tracks.last_frame_of(batch["track_id"])
+            kept = batch.filter(pa.array(bridged))
+            table.write(kept)
+    with TableFiles(folder, "puncta", PUNCTA, csv) as table:
+        column = PUNCTA.get_field_index("track_id")
+        for batch in journal.batches("puncta"):
+            track_id = np.where(tracks.known(batch["track_id"]), batch["track_id"].to_numpy(), NO_TRACK)
+            table.write(batch.set_column(column, PUNCTA.field(column), pa.array(track_id)))
+            _add_frames(statistics, batch.filter(pa.array(track_id != NO_TRACK)))
+        n_puncta = table.n_rows
+    n_events, n_orphans = np.zeros(len(tracks), np.int64), 0
+    with TableFiles(folder, "calcium_events", EVENTS, csv) as table:
+        for batch in journal.batches("calcium_events"):
+            kept = batch.filter(pa.array(tracks.known(batch["track_id"])))
+            table.write(kept)
+            np.add.at(n_events, tracks.row_of(kept["track_id"]), 1)
+            n_orphans += len(batch) - len(kept)
+    _write_tracks(folder, csv, statistics.table(), tracks, n_events)
+    frames = _write_frames(journal, folder, csv)
+    warnings = []
+    if journal.torn:
+        torn = ", ".join(journal.torn)
+        warnings.append(f"the journal ends in a torn write ({torn}): the frames of that moment are lost")
+    if n_orphans:
+        warnings.append(f"{n_orphans} calcium events were dropped: their tracks were never confirmed")
+    counts = {
+        **frames.counts(),
+        "puncta": n_puncta,
+        "tracks": len(tracks),
+        "calcium_events": int(n_events.sum()),
+        "calcium_events_dropped": n_orphans,
+    }
+    return Folded(counts, frames, warnings)
+
+
+def _add_frames(statistics: TrackStatistics, observed: pa.RecordBatch) -> None:
+    """Feed a batch of tracked puncta, in order of frame, to the statistics frame by frame."""
+    names = ("frame", "time_s", "track_id", "x_nm", "y_nm", "photons")
+    frame, time_s, *columns = (observed[name].to_numpy() for name in names)
+    starts = np.flatnonzero(np.diff(frame, prepend=-1))
+    for start, stop in pairwise([*starts.tolist(), len(frame)]):
+        statistics.add(int(frame[start]), float(time_s[start]), *(c[start:stop] for c in columns))
+
+
+def _write_tracks(
+    folder: Path, csv: bool, statistics: pd.DataFrame, tracks: ConfirmedTracks, n_events: Ids
+) -> None:
+    """Motion of each track, and its calcium events per second of its life (NaN for a life of one frame)."""
+    lifetime_s = np.where(tracks.lifetime_s > 0, tracks.lifetime_s, np.nan)
+    activity = pd.DataFrame(
+        {"track_id": tracks.track_id, "n_events": n_events, "event_rate_hz": n_events / lifetime_s}
+    )
+    merged = statistics.merge(activity, on="track_id", validate="one_to_one")
+    columns = [pa.array(merged[field.name].to_numpy(), field.type) for field in TRACKS]
+    with TableFiles(folder, "tracks", TRACKS, csv) as table:
+        table.write(pa.RecordBatch.from_arrays(columns, schema=TRACKS))
+
+
+def _write_frames(journal: Journal, folder: Path, csv: bool) -> FrameSummary:
+    summary = FrameSummary()
+    batches = journal.batches("frames")
+    first = next(batches, None)
+    schema = frames_schema(()) if first is None else first.schema
+    with TableFiles(folder, "frames", schema, csv) as table:
+        while first is not None:
+            table.write(first)
+            summary.add(first)
+            first = next(batches, None)
+    return summary

@@ -1,0 +1,153 @@
+"""Starting and stopping the parts of a run; everything that differs between systems is here.
+
+A part runs in a process of its own, or in a thread over `inproc` sockets. A child process reads its
+standard input: when it closes, because the supervisor asks for a stop or has died, the child stops.
+That works alike on Windows and POSIX, needs no signals, and Ctrl-C reaches the supervisor only.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Thread
+from typing import IO, Literal, Protocol
+
+import zmq
+
+from stream.job import Job, JobEndpoints
+from stream.transport import Context
+
+Transport = Literal["ipc", "tcp", "inproc"]
+Role = Literal["source", "analysis"]
+Part = Callable[[Job, Context, Event], None]
+
+
+def local_transport() -> Transport:
+    """The fastest transport between processes that this system has: `ipc`, on Windows `tcp`."""
+    return "ipc" if zmq.has("ipc") and os.name == "posix" else "tcp"
+
+
+def job_endpoints(transport: Transport, folder: str) -> JobEndpoints:
+    """Endpoints of one run; `folder` is a short private path for sockets (ipc names have ≤ 107 bytes)."""
+    names = ("frames", "control", "results", "status")
+    if transport == "tcp":
+        return JobEndpoints(*("tcp://127.0.0.1:*" for _ in names))
+    prefix = f"ipc://{folder}/" if transport == "ipc" else f"inproc://{folder}/"
+    return JobEndpoints(*(prefix + name for name in names))
+
+
+def socket_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A private folder for sockets, removed when the run is over."""
+    return tempfile.TemporaryDirectory(prefix="piezo1-", ignore_cleanup_errors=True)
+
+
+class Worker(Protocol):
+    """A running part of a run."""
+
+    def stop(self) -> None:
+        """Ask it to come to an end; it finishes what it has."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        ...
+
+    def death(self) -> str:
+        """How it ended, in words; empty when by itself and without trouble."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once where that is possible."""
+        ...
+
+    def close(self) -> None:
+        """Wait for its end and tidy up."""
+        ...
+
+
+class ProcessWorker:
+    """A part in a child process; what it prints to standard error goes to a log file."""
+
+    def __init__(self, role: Role, job: Job, log: Path) -> None:
+        self._log = log
+        self._log_file: IO[bytes] = log.open("wb")
+        # A group of its own keeps the terminal's Ctrl-C from reaching the child.
+        windows = os.name == "nt"
+        flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if windows else 0
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "stream.child", role, job.to_json()],
+            stdin=subprocess.PIPE,
+            stdout=self._log_file,
+            stderr=subprocess.STDOUT,
+            start_new_session=not windows,
+            creationflags=flags,
+        )
+        self.pid = self._child.pid
+
+    def stop(self) -> None:
+        """Close the child's standard input."""
+        if self._child.stdin and not self._child.stdin.closed:
+            self._child.stdin.close()
+
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._child.poll() is None
+
+    def death(self) -> str:
+        """Exit code or signal in words."""
+        code = self._child.poll()
+        if not code:
+            return ""
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return f"{how} (see {self._log})" if self._log.exists() and self._log.stat().st_size else how
+
+    def kill(self) -> None:
+        """Kill the process."""
+        self._child.kill()
+
+    def close(self) -> None:
+        """Wait for the process and drop its log if it said nothing."""
+        self.stop()
+        self._child.wait()
+        self._log_file.close()
+        if self._log.exists() and self._log.stat().st_size == 0:
+            self._log.unlink()
+
+
+class ThreadWorker:
+    """A part in a thread of this process."""
+
+    def __init__(self, part: Part, job: Job, context: Context) -> None:
+        self._stop = Event()
+        self._problem = ""
+        self._thread = Thread(target=self._run, args=(part, job, context), name=part.__name__)
+        self._thread.start()
+
+    def _run(self, part: Part, job: Job, context: Context) -> None:
+        try:
+            part(job, context, self._stop)
+        except Exception as error:
+            self._problem = f"failed: {type(error).__name__}: {error}"
+
+    def stop(self) -> None:
+        """Set the part's stop event."""
+        self._stop.set()
+
+    def alive(self) -> bool:
+        """Whether the thread still runs."""
+        return self._thread.is_alive()
+
+    def death(self) -> str:
+        """What it raised, in words."""
+        return self._problem
+
+    def kill(self) -> None:
+        """Stop it; a thread cannot be killed."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """Wait for the thread."""
+        self.stop()
+        self._thread.join()

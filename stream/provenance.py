@@ -1,0 +1,103 @@
+"""What is written about a run when it begins, so that its results can be judged and repeated."""
+
+import platform
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from acquire.frame import SourceInfo
+from model.camera import Camera
+from stream.config import RunConfig
+from stream.run import FORMAT, Info
+
+PACKAGES = ("piezo1-calcium-tracker", "numpy", "scipy", "numba", "pyarrow", "pandas", "pyzmq")
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """What is known when a run begins.
+
+    Attributes
+    ----------
+    engine
+        `Engine.description`.
+    camera
+        None where no frame ever came to tell.
+    pixel_size_nm, interval_s
+        As used, whether given, read from the file or assumed.
+    assumptions
+        A sentence each, for people.
+    """
+
+    config: RunConfig
+    source: SourceInfo
+    engine: str
+    camera: Camera | None
+    pixel_size_nm: float
+    interval_s: float | None
+    assumptions: tuple[str, ...] = ()
+
+
+def describe(start: RunStart) -> Info:
+    """The first `run.json` of a run that this process begins now."""
+    process = psutil.Process()
+    return {
+        "format": FORMAT,
+        "state": "running",
+        "results": "journal",
+        "started": timestamp(),
+        "ended": None,
+        "source": asdict(start.source),
+        "engine": start.engine,
+        "camera": _camera(start.camera),
+        "pixel_size_nm": start.pixel_size_nm,
+        "interval_s": start.interval_s,
+        "warnings": list(start.assumptions),
+        "counts": {},
+        "timings": {},
+        "versions": _versions(),
+        "process": {"pid": process.pid, "started": process.create_time(), "host": platform.node()},
+        "configuration": start.config.model_dump(mode="json"),
+    }
+
+
+def timestamp() -> str:
+    """Now, in local time with its offset from UTC (ISO 8601)."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _camera(camera: Camera | None) -> Info | None:
+    """Parameters; a map is described by its shape and median."""
+    if camera is None:
+        return None
+    return {
+        name: {"map": list(value.shape), "median": float(np.median(value))}
+        if isinstance(value, np.ndarray)
+        else value
+        for name, value in ((name, getattr(camera, name)) for name in Camera.__slots__)
+    }
+
+
+def _versions() -> dict[str, str | None]:
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    return {**versions, "python": sys.version.split()[0], "system": platform.platform(), "commit": _commit()}
+
+
+def _commit() -> str | None:
+    """Git commit of this code, with -dirty where it was changed; None outside a checkout."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        return subprocess.run(
+            command, cwd=root, capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

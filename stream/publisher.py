@@ -1,0 +1,99 @@
+"""The source's process: reads frames at their pace and hands them to the analysis."""
+
+import time
+from collections.abc import Iterator
+from threading import Event
+
+from acquire.frame import Frame, Source, SourceError
+from acquire.source import open_source
+from stream.config import ChannelsConfig, SourceConfig
+from stream.job import Job
+from stream.results import StreamError
+from stream.status import Bound, Done, StatusSender
+from stream.transport import Context, FrameSender
+
+STOPPED = "stopped by the user"
+COMPLETE = "end of the recording"
+
+
+def open_configured(source: SourceConfig, channels: ChannelsConfig) -> Source:
+    """Open the recording that a configuration names.
+
+    Raises
+    ------
+    SourceError
+        If there is none or it cannot be read.
+    """
+    if source.path is None:
+        raise SourceError("no movie is given: name a file or folder, or set source.path")
+    return open_source(
+        source.path,
+        calcium_path=source.calcium_path,
+        layout=channels.layout,
+        swap=channels.swap,
+        interval_ms=source.interval_ms,
+        max_frames=source.max_frames,
+    )
+
+
+def publish(job: Job, context: Context, stop: Event) -> None:
+    """Run the source's side of a job to its end; every problem is told, none is raised."""
+    status = StatusSender(context, job.endpoints.status)
+    problem = ""
+    try:
+        config = job.run_config()
+        source = open_configured(config.source, config.channels)
+        try:
+            sender = FrameSender(context, job.endpoints.stream(), config.source.delivery)
+            try:
+                bound = sender.endpoints
+                status.say(Bound("source", frames=bound.frames, control=bound.control))
+                problem = _send_all(source, sender, config.source.speed, stop)
+            finally:
+                sender.close()
+        finally:
+            source.close()
+    except (SourceError, StreamError) as error:
+        problem = str(error)
+    except Exception as error:
+        problem = f"the source failed unexpectedly: {type(error).__name__}: {error}"
+        raise
+    finally:
+        status.say(Done("source", problem))
+        status.close()
+
+
+def _send_all(source: Source, sender: FrameSender, speed: float | str, stop: Event) -> str:
+    """Send every frame, then the end; gives the source's own problem, if it had one."""
+    if not sender.start(source.info, stop):
+        sender.finish(0, {}, STOPPED)
+        return ""
+    n_frames, problem = 0, ""
+    try:
+        for frame in paced(source.frames(), speed, stop):
+            if not sender.send(frame, stop):
+                break
+            n_frames = frame.seq + 1
+    except (SourceError, OSError) as error:
+        problem = str(error)
+    if stop.is_set():
+        sender.finish(n_frames, source.losses, STOPPED)
+    elif problem:
+        sender.finish(n_frames, source.losses, "the source failed", problem)
+    else:
+        sender.finish(max(n_frames, source.info.n_frames or 0), source.losses, COMPLETE)
+    return problem
+
+
+def paced(frames: Iterator[Frame], speed: float | str, stop: Event) -> Iterator[Frame]:
+    """Frames no earlier than their time stamps say, divided by `speed`; ends when `stop` is set."""
+    factor = {"max": 0.0, "realtime": 1.0}.get(speed, 1.0) if isinstance(speed, str) else speed
+    begun = first_s = None
+    for frame in frames:
+        if factor:
+            if begun is None or first_s is None:
+                begun, first_s = time.monotonic(), frame.time_s
+            stop.wait(max(0.0, begun + (frame.time_s - first_s) / factor - time.monotonic()))
+        if stop.is_set():
+            return
+        yield frame

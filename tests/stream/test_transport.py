@@ -1,0 +1,249 @@
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+import numpy as np
+import pytest
+import zmq
+
+from acquire.frame import Frame, SourceInfo
+from stream import wire
+from stream.process import job_endpoints
+from stream.results import StreamError
+from stream.transport import FrameReceiver, FrameSender, ResultPublisher
+
+INFO = SourceInfo("test", (2, 8, 10), None, 0.01, 100.0, 16, "made by the test")
+
+
+def a_frame(seq: int) -> Frame:
+    return Frame(seq, seq * 0.01, np.full((2, 8, 10), seq % 65536, np.uint16))
+
+
+@contextmanager
+def a_pair(kind, folder, delivery) -> Iterator[tuple[FrameSender, FrameReceiver]]:
+    context = zmq.Context()
+    sender = FrameSender(context, job_endpoints(kind, str(folder)).stream(), delivery)
+    receiver = FrameReceiver(context, sender.endpoints, delivery)
+    try:
+        yield sender, receiver
+    finally:
+        sender.close()
+        receiver.close()
+        context.term()
+
+
+class Source(Thread):
+    """Sends in a thread of its own and keeps what went wrong."""
+
+    def __init__(self, sender, seqs, *, pause_s=0.0, n_frames=None, losses=None):
+        super().__init__()
+        self.sender, self.seqs, self.pause_s = sender, seqs, pause_s
+        self.n_frames, self.losses = n_frames, losses or {}
+        self.stop, self.error = Event(), None
+        self.start()
+
+    def run(self):
+        try:
+            self.sender.start(INFO, self.stop, timeout_s=10)
+            last = -1
+            for last in self.seqs:
+                self.sender.send(a_frame(last), self.stop)
+                time.sleep(self.pause_s)
+            self.sender.finish(self.n_frames or last + 1, self.losses, "end")
+        except StreamError as error:
+            self.error = str(error)
+
+
+def drain(receiver, pause_s=0.0) -> list:
+    arrivals = []
+    while (arrival := receiver.receive()) is not None:
+        assert np.all(arrival.frame.pixels == arrival.frame.seq % 65536)
+        arrivals.append(arrival)
+        time.sleep(pause_s)
+    return arrivals
+
+
+@pytest.fixture(params=["ipc", "tcp", "inproc"])
+def kind(request):
+    return request.param
+
+
+def test_lossless_delivers_every_frame_in_order(kind, tmp_path):
+    with a_pair(kind, tmp_path, "lossless") as (sender, receiver):
+        source = Source(sender, range(500))
+        assert receiver.start() == INFO
+        arrivals = drain(receiver)
+        source.join()
+    assert source.error is None
+    assert [a.frame.seq for a in arrivals] == list(range(500))
+    assert receiver.missing_at_end == 0 and receiver.end.n_sent == 500
+
+
+def test_lossless_makes_the_source_wait(tmp_path):
+    with a_pair("inproc", tmp_path, "lossless") as (sender, receiver):
+        source = Source(sender, range(60))
+        receiver.start()
+        time.sleep(0.3)  # nobody receives: only the queues' worth may be under way
+        assert sender.n_sent <= 2 * 4 + 1
+        assert len(drain(receiver)) == 60
+        source.join()
+
+
+def test_what_the_source_lost_is_counted_as_missing(kind, tmp_path):
+    with a_pair(kind, tmp_path, "lossless") as (sender, receiver):
+        source = Source(sender, [0, 1, 5, 6], n_frames=10, losses={"never written": 6})
+        receiver.start()
+        arrivals = drain(receiver)
+        source.join()
+    assert [a.missing_before for a in arrivals] == [0, 0, 3, 0]
+    assert receiver.missing_at_end == 3
+    assert receiver.end.losses == {"never written": 6}
+
+
+def test_live_never_waits_and_counts_every_missing_frame(kind, tmp_path):
+    with a_pair(kind, tmp_path, "live") as (sender, receiver):
+        source = Source(sender, range(120), pause_s=0.005)
+        receiver.start()
+        arrivals = drain(receiver, pause_s=0.03)
+        source.join()
+    assert source.error is None
+    seqs = [a.frame.seq for a in arrivals]
+    assert seqs == sorted(set(seqs)) and len(seqs) < 60
+    missing = sum(a.missing_before for a in arrivals) + receiver.missing_at_end
+    assert missing == 120 - len(seqs)
+    assert receiver.end is not None and receiver.end.n_sent == 120
+
+
+def test_live_gives_the_newest_frame(tmp_path):
+    with a_pair("ipc", tmp_path, "live") as (sender, receiver):
+        source = Source(sender, range(6))
+        receiver.start()
+        source.join(1.0)
+        assert receiver.receive().frame.seq == 5
+        assert receiver.skipped == 5
+        assert receiver.receive() is None
+        source.join()
+
+
+def test_the_end_arrives_even_when_live_drops_every_frame_before_it(tmp_path):
+    with a_pair("ipc", tmp_path, "live") as (sender, receiver):
+        source = Source(sender, range(300))
+        receiver.start()
+        source.join(1.0)
+        arrivals = drain(receiver)
+        source.join()
+    missing = sum(a.missing_before for a in arrivals) + receiver.missing_at_end
+    assert len(arrivals) + missing == 300
+
+
+def test_an_empty_source_ends(kind, tmp_path):
+    with a_pair(kind, tmp_path, "lossless") as (sender, receiver):
+        source = Source(sender, [])
+        receiver.start()
+        assert receiver.receive() is None
+        source.join()
+
+
+def test_a_failed_analysis_stops_the_source(tmp_path):
+    with a_pair("ipc", tmp_path, "lossless") as (sender, receiver):
+        source = Source(sender, range(1000))
+        receiver.start()
+        receiver.receive()
+        receiver.fail("no space left in runs/")
+        source.join(10)
+    assert source.error == "no space left in runs/"
+
+
+def frames_then_noise(sender, n):
+    yield from range(n)
+    sender._frames.send_multipart([wire.FRAME_TOPIC, b"noise", b"", b""])
+
+
+def test_a_damaged_frame_fails_a_lossless_run(tmp_path):
+    with a_pair("inproc", tmp_path, "lossless") as (sender, receiver):
+        source = Source(sender, frames_then_noise(sender, 2))
+        receiver.start()
+        with pytest.raises(StreamError, match="damaged message arrived after 2 frames"):
+            while True:
+                receiver.receive()
+        receiver.fail("damaged")
+        source.join(5)
+
+
+def test_a_damaged_frame_is_counted_in_a_live_run(tmp_path):
+    with a_pair("inproc", tmp_path, "live") as (sender, receiver):
+        source = Source(sender, frames_then_noise(sender, 2), pause_s=0.1, n_frames=3)
+        receiver.start()
+        arrivals = drain(receiver)
+        source.join(5)
+    assert [a.frame.seq for a in arrivals] == [0, 1]
+    assert (receiver.damaged, receiver.missing_at_end) == (1, 1)
+
+
+CHILD = """
+import sys, time, zmq
+from threading import Event
+import numpy as np
+from acquire.frame import Frame, SourceInfo
+from stream.transport import Endpoints, FrameReceiver, FrameSender
+role, frames, control = sys.argv[1:]
+endpoints = Endpoints(frames, control, "")
+if role == "analysis":
+    receiver = FrameReceiver(zmq.Context(), endpoints, "lossless")
+    receiver.start()
+    for _ in range(5):
+        receiver.receive()
+    print("five", flush=True)
+else:
+    sender = FrameSender(zmq.Context(), endpoints, "lossless")
+    sender.start(SourceInfo("c", (1, 4, 4), None, 0.01, 100.0, 16, ""), Event())
+    for seq in range(5):
+        sender.send(Frame(seq, 0.0, np.zeros((1, 4, 4), np.uint16)), Event())
+    print("five", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+def test_a_killed_analysis_is_noticed_by_the_source(transport, tmp_path):
+    context = zmq.Context()
+    sender = FrameSender(context, job_endpoints(transport, str(tmp_path)).stream(), "lossless")
+    command = [sys.executable, "-c", CHILD, "analysis", sender.endpoints.frames, sender.endpoints.control]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        source = Source(sender, range(10_000))
+        assert child.stdout.readline() == b"five\n"
+        child.kill()
+        killed = time.monotonic()
+        source.join(10)
+    assert "the analysis disappeared" in source.error
+    assert time.monotonic() - killed < 5
+    sender.close()
+    context.term()
+
+
+def test_a_killed_source_is_noticed_by_the_analysis(tmp_path):
+    context = zmq.Context()
+    stream = job_endpoints("ipc", str(tmp_path)).stream()
+    command = [sys.executable, "-c", CHILD, "source", stream.frames, stream.control]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        receiver = FrameReceiver(context, stream, "lossless")
+        receiver.start()
+        assert child.stdout.readline() == b"five\n"
+        child.kill()
+        seqs = []
+        with pytest.raises(StreamError, match="the source disappeared after 5 frames"):
+            while True:
+                seqs.append(receiver.receive().frame.seq)
+    assert seqs == [0, 1, 2, 3, 4]
+    receiver.close()
+    context.term()
+
+
+def test_only_this_machine_can_be_bound(tmp_path):
+    context = zmq.Context()
+    with pytest.raises(StreamError, match="is not on this machine"):
+        ResultPublisher(context, "tcp://0.0.0.0:*")
+    context.destroy()

@@ -1,0 +1,209 @@
+import zlib
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from acquire.frame import Frame, SourceInfo
+from model.localizations import COLUMNS, Localizations
+from stream import wire
+from stream.results import CalciumEvent, CalciumUpdate, FrameResult, TrackUpdate
+
+
+def frame(height=3, width=5, channels=2, seq=7) -> Frame:
+    pixels = np.arange(channels * height * width, dtype=np.uint16).reshape(channels, height, width) * 257
+    return Frame(seq, 0.35, pixels, {"ImageNumber": 7, "Camera": "left", "ok": True, "x": 1.5})
+
+
+def result(n=4, gaps=2) -> FrameResult:
+    rng = np.random.default_rng(n)
+    return FrameResult(
+        seq=12,
+        time_s=0.6,
+        missing_before=3,
+        localizations=Localizations.from_table(rng.normal(size=(n, len(COLUMNS)))),
+        tracks=TrackUpdate(
+            rng.integers(-1, 9, n),
+            rng.integers(0, 9, gaps),
+            rng.normal(size=gaps).astype(np.float32),
+            rng.normal(size=gaps).astype(np.float32),
+            np.array([4]),
+            np.array([], np.int64),
+            np.array([2, 3]),
+            np.array([1]),
+        ),
+        calcium=CalciumUpdate(
+            rng.normal(size=n).astype(np.float32),
+            rng.random(n) > 0.5,
+            rng.normal(size=gaps).astype(np.float32),
+            rng.random(gaps) > 0.5,
+            (CalciumEvent(1, 4, 2, 3, 5, 0.1, 0.15, 0.25, 0.8, 9.0, 3.5, 4.5),),
+        ),
+        stage_ms={"engine": 4.2},
+        latency_ms=6.0,
+    )
+
+
+def raw(parts) -> list[bytes]:
+    return [bytes(part) for part in parts]
+
+
+def sealed(*parts: bytes) -> list[bytes]:
+    """Parts with a checksum that fits, to get at the checks behind it."""
+    return [*parts, zlib.crc32(b"".join(parts)).to_bytes(4, "little")]
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 2), st.integers(0, 2**40))
+@settings(max_examples=50, deadline=None)
+def test_a_frame_comes_back_as_it_was(height, width, channels, seq):
+    sent = frame(height, width, channels, seq)
+    received, sent_ns = wire.decode_frame(raw(wire.encode_frame(sent, 123)))
+    assert (received.seq, received.time_s, sent_ns) == (sent.seq, sent.time_s, 123)
+    assert received.metadata == sent.metadata
+    np.testing.assert_array_equal(received.pixels, sent.pixels)
+
+
+def test_pixels_travel_without_copies():
+    sent = frame()
+    assert np.shares_memory(np.asarray(wire.encode_frame(sent, 0)[2]), sent.pixels)
+
+
+@pytest.mark.parametrize(("n", "gaps"), [(0, 0), (1, 0), (0, 3), (5, 2)])
+def test_a_result_comes_back_as_it_was(n, gaps):
+    sent = result(n, gaps)
+    received = wire.decode_result(raw(wire.encode_result(sent)))
+    np.testing.assert_array_equal(received.localizations.table(), sent.localizations.table())
+    for part, names in (
+        ("tracks", TrackUpdate.__slots__),
+        ("calcium", ("dff", "is_open", "gap_dff", "gap_is_open")),
+    ):
+        for name in names:
+            np.testing.assert_array_equal(
+                getattr(getattr(received, part), name), getattr(getattr(sent, part), name), err_msg=name
+            )
+    assert received.calcium.events == sent.calcium.events
+    assert (received.seq, received.missing_before, received.stage_ms) == (12, 3, {"engine": 4.2})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.Hello(1),
+        wire.Start.of(SourceInfo("m", (2, 4, 6), 10, 0.05, None, 16, "TIFF")),
+        wire.End(10, 8, {"file is truncated": 2}, "end", "", 1.5),
+        wire.Received(),
+        wire.Failed("disk full"),
+    ],
+)
+def test_control_messages_come_back_as_they_were(message):
+    assert wire.decode_control(wire.encode_control(message)) == message
+
+
+def test_a_newer_version_is_refused_by_name():
+    with pytest.raises(wire.WireError, match="version 2, this program speaks 1"):
+        wire.decode_control(wire.encode_control(wire.Hello(2)))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"shape": (2, 3, 6)}, "has 72 bytes, this one has 60"),
+        ({"shape": (3, 2, 5)}, "malformed"),
+        ({"shape": (1, 0, 5)}, "malformed"),
+        ({"shape": (2, 16384, 16385)}, "malformed"),
+        ({"seq": -1}, "malformed"),
+        ({"time_s": float("nan")}, "not a finite number"),
+        ({"version": 9}, "version 9"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused(change, complaint):
+    topic, header, pixels, _ = raw(wire.encode_frame(frame(), 0))
+    fields = {**msgspec.msgpack.decode(header), **change}
+    with pytest.raises(wire.WireError, match=complaint):
+        wire.decode_frame(sealed(topic, msgspec.msgpack.encode(fields), pixels))
+
+
+def test_a_huge_header_is_refused_before_it_is_decoded():
+    topic, _, pixels, _ = raw(wire.encode_frame(frame(), 0))
+    with pytest.raises(wire.WireError, match="more than the 65536 allowed"):
+        wire.decode_frame(sealed(topic, b"\x00" * 70_000, pixels))
+
+
+@st.composite
+def damage(draw: st.DrawFn, valid: list[bytes]) -> list[bytes]:
+    """A valid message with bytes changed, cut or added, or parts dropped or repeated."""
+    parts = [bytearray(part) for part in valid]
+    for _ in range(draw(st.integers(1, 4))):
+        if not parts:
+            break
+        part = parts[draw(st.integers(0, len(parts) - 1))]
+        position = draw(st.integers(0, max(0, len(part) - 1)))
+        match draw(st.sampled_from(["flip", "cut", "insert", "drop", "repeat"])):
+            case "flip" if part:
+                part[position] ^= draw(st.integers(1, 255))
+            case "cut":
+                del part[position:]
+            case "insert":
+                part[position:position] = draw(st.binary(max_size=20))
+            case "drop":
+                parts.remove(part)
+            case _:
+                parts.append(part)
+    return [bytes(part) for part in parts]
+
+
+FRAME, RESULT = raw(wire.encode_frame(frame(), 0)), raw(wire.encode_result(result()))
+CONTROL = raw(wire.encode_control(wire.End(10, 8, {"a": 1}, "end", "", 1.5)))
+DECODERS = [(wire.decode_frame, FRAME), (wire.decode_result, RESULT), (wire.decode_control, CONTROL)]
+
+
+@pytest.mark.parametrize(("decode", "valid"), DECODERS)
+@given(data=st.data())
+@settings(max_examples=500, deadline=1000)
+def test_damaged_messages_are_never_accepted(decode, valid, data):
+    parts = data.draw(damage(valid))
+    assume(parts != valid)
+    with pytest.raises(wire.WireError):
+        decode(parts)
+
+
+@pytest.mark.parametrize(("decode", "valid"), DECODERS)
+@given(parts=st.lists(st.binary(max_size=300), max_size=5))
+@settings(max_examples=200, deadline=1000)
+def test_noise_is_never_accepted(decode, valid, parts):
+    with pytest.raises(wire.WireError):
+        decode(parts)
+
+
+@pytest.mark.parametrize(("decode", "valid"), DECODERS)
+@given(data=st.data())
+@settings(max_examples=500, deadline=1000)
+def test_damage_behind_a_fitting_checksum_never_crashes_the_decoder(decode, valid, data):
+    """A peer that computes checksums of nonsense: refused, or whole."""
+    parts = data.draw(damage(valid[:-1]))
+    try:
+        decoded = decode(sealed(*parts))
+    except wire.WireError:
+        return
+    if isinstance(decoded, FrameResult):
+        assert len(decoded.tracks.track_id) == len(decoded.localizations) == len(decoded.calcium.dff)
+    elif isinstance(decoded, tuple):
+        assert decoded[0].pixels.nbytes == len(parts[2])
+
+
+@given(st.integers(0, 59))
+def test_a_truncated_pixel_buffer_is_never_accepted(length):
+    topic, header, pixels, _ = raw(wire.encode_frame(frame(), 0))
+    with pytest.raises(wire.WireError, match="has 60 bytes"):
+        wire.decode_frame(sealed(topic, header, pixels[:length]))
+
+
+@given(st.integers(1, 10_000))
+def test_deep_nesting_neither_crashes_nor_hangs(depth):
+    packed = b"\x91" * depth + b"\xc0"
+    with pytest.raises(wire.WireError):
+        wire.decode_control(sealed(packed))
+    with pytest.raises(wire.WireError):
+        wire.decode_result(sealed(wire.RESULT_TOPIC, packed))

@@ -1,0 +1,148 @@
+import json
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+import train.movie
+from train.movie import EVENT_COLUMNS, TRUTH_COLUMNS, write_dataset, write_sample
+from train.simulate import SimulationConfig, SimulationError, simulate
+from train.truth import load_truth
+
+CONFIG = SimulationConfig(image_size=(48, 64), n_frames=30, num_puncta_mean=15, event_rate_hz=1.0)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "set"
+    calls = []
+    samples = write_dataset(folder, 2, CONFIG, 5, lambda done, total: calls.append((done, total)))
+    assert calls == [(i + 1, 60) for i in range(60)]
+    assert [s.name for s in samples] == ["sample_00000", "sample_00001"]
+    return folder
+
+
+def test_a_sample_is_four_files(dataset):
+    for sample in dataset.iterdir():
+        names = {p.name for p in sample.iterdir()}
+        assert names == {"movie.tif", "ground_truth.csv", "calcium_events.csv", "metadata.json"}
+
+
+def test_the_movie_holds_the_simulated_counts_and_its_scales(dataset):
+    with tifffile.TiffFile(dataset / "sample_00001" / "movie.tif") as tif:
+        assert not tif.is_bigtiff
+        assert tif.series[0].axes == "TCYX"
+        pixels = tif.asarray()
+        ome = tifffile.xml2dict(tif.ome_metadata)["OME"]["Image"]["Pixels"]
+        assert tif.pages[0].tags["XResolution"].value[0] / tif.pages[0].tags["XResolution"].value[
+            1
+        ] == pytest.approx(1e4 / 0.108)
+    assert pixels.shape == (30, 2, 48, 64)
+    assert pixels.dtype == np.uint16
+    assert (ome["TimeIncrement"], ome["TimeIncrementUnit"]) == (0.05, "s")
+    assert (ome["PhysicalSizeX"], ome["PhysicalSizeXUnit"]) == (0.108, "µm")
+    assert [c["Name"] for c in ome["Channel"]] == ["PIEZO1", "calcium"]
+    seed = np.random.SeedSequence(5).spawn(2)[1]
+    for frame in simulate(CONFIG, seed):
+        np.testing.assert_array_equal(pixels[frame.index], frame.pixels)
+
+
+def test_the_tables_hold_the_truth(dataset):
+    sample = dataset / "sample_00000"
+    truth, events = pd.read_csv(sample / "ground_truth.csv"), pd.read_csv(sample / "calcium_events.csv")
+    assert tuple(truth.columns) == TRUTH_COLUMNS
+    assert tuple(events.columns) == EVENT_COLUMNS
+    frames = list(simulate(CONFIG, np.random.SeedSequence(5, spawn_key=(0,))))
+    assert len(truth) == sum(len(f.truth.track_id) for f in frames)
+    for frame in frames:
+        rows = truth[truth["frame"] == frame.index]
+        assert rows["track_id"].tolist() == frame.truth.track_id.tolist()
+        np.testing.assert_allclose(rows["x_nm"], frame.truth.x_px * 108, atol=0.01)
+        np.testing.assert_allclose(rows["y_nm"], frame.truth.y_px * 108, atol=0.01)
+        np.testing.assert_allclose(rows["photons"], frame.truth.photons, atol=0.01)
+        np.testing.assert_allclose(rows["time_s"], frame.index * 0.05)
+    assert (truth["psf_sigma_nm"] == 150).all()
+    assert (truth["photons"] > 0).all()
+    expected = [e for f in frames for e in f.events]
+    assert len(expected) > 5
+    assert events["event_id"].tolist() == list(range(len(expected)))
+    assert events["onset_frame"].tolist() == [e.onset_frame for e in expected]
+    assert events["end_frame"].max() <= 29
+    np.testing.assert_allclose(events["amplitude_dff"], [e.amplitude_dff for e in expected], atol=1e-4)
+    np.testing.assert_allclose(events["duration_s"], (events["end_frame"] - events["onset_frame"]) * 0.05)
+
+
+def test_metadata_says_what_was_made(dataset):
+    metadata = json.loads((dataset / "sample_00001" / "metadata.json").read_text(encoding="utf-8"))
+    truth = pd.read_csv(dataset / "sample_00001" / "ground_truth.csv")
+    assert metadata["shape"] == [30, 2, 48, 64]
+    assert metadata["seed"] == {"entropy": 5, "spawn_key": [1]}
+    assert metadata["n_localizations"] == len(truth)
+    assert metadata["n_tracks"] == truth["track_id"].nunique()
+    again = SimulationConfig(**metadata["config"] | {"image_size": tuple(metadata["config"]["image_size"])})
+    assert again == CONFIG
+
+
+def test_the_truth_comes_back(dataset):
+    truth = load_truth(dataset / "sample_00000")
+    assert (truth.n_frames, truth.interval_s, truth.pixel_size_nm) == (30, 0.05, 108.0)
+    assert truth.camera == CONFIG.camera_model()
+    assert len(truth.puncta) and len(truth.events)
+
+
+def test_an_incomplete_sample_is_named(tmp_path):
+    with pytest.raises(SimulationError, match=r"metadata\.json is missing"):
+        load_truth(tmp_path)
+    write_sample(tmp_path, CONFIG, 1)
+    (tmp_path / "calcium_events.csv").write_text("event_id\n", encoding="utf-8")
+    with pytest.raises(SimulationError, match="lacks the column track_id"):
+        load_truth(tmp_path)
+
+
+def test_samples_do_not_depend_on_how_many_there_are(dataset, tmp_path):
+    write_dataset(tmp_path / "one", 1, CONFIG, 5)
+    for name in ("ground_truth.csv", "calcium_events.csv", "metadata.json"):
+        one = (tmp_path / "one" / "sample_00000" / name).read_bytes()
+        assert one == (dataset / "sample_00000" / name).read_bytes()
+        assert one != (dataset / "sample_00001" / name).read_bytes()
+
+
+def test_large_movies_become_bigtiff(tmp_path, monkeypatch):
+    monkeypatch.setattr(train.movie, "CLASSIC_TIFF_BYTES", 1000)
+    write_sample(tmp_path, CONFIG, 1)
+    with tifffile.TiffFile(tmp_path / "movie.tif") as tif:
+        assert tif.is_bigtiff
+        assert tif.asarray().shape == (30, 2, 48, 64)
+
+
+def test_memory_does_not_grow_with_the_movie(tmp_path):
+    def peak(n_frames: int) -> int:
+        config = SimulationConfig(image_size=(64, 64), n_frames=n_frames, num_puncta_mean=5)
+        tracemalloc.start()
+        try:
+            write_sample(tmp_path / str(n_frames), config, 1)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(2)
+    # The longer movie has 6 MB more pixels.
+    assert peak(400) - peak(20) < 1e6
+
+
+def test_what_cannot_be_written_is_refused_in_one_sentence(dataset, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SimulationError, match="not empty"):
+        write_dataset(dataset, 1, CONFIG, 1)
+    with pytest.raises(SimulationError, match="is a file"):
+        write_dataset(tmp_path / "file", 1, CONFIG, 1)
+    with pytest.raises(SimulationError, match="cannot write"):
+        write_dataset(tmp_path / "file" / "set", 1, CONFIG, 1)
+    with pytest.raises(SimulationError, match="num_samples is 0"):
+        write_dataset(tmp_path / "new", 0, CONFIG, 1)
+    with pytest.raises(SimulationError, match="seed is -1"):
+        write_dataset(tmp_path / "new", 1, CONFIG, -1)
+    with pytest.raises(SimulationError, match="GB free"):
+        write_dataset(tmp_path / "new", 10**9, CONFIG, 1)

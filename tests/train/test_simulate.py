@@ -1,0 +1,265 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from train.simulate import SimulatedFrame, SimulationConfig, SimulationError, simulate
+
+# One bright state, nothing moves, an even background: what is left can be computed by hand.
+STILL = {
+    "diffusion_mobile_um2_s": 0.0,
+    "diffusion_slow_um2_s": 0.0,
+    "photons_sd_within": 0.0,
+    "off_probability": 0.0,
+    "mean_life_frames": 1e9,
+    "background_gradient": 0.0,
+    "background_blobs": 0,
+}
+
+
+def movie(seed: int, **options: object) -> list[SimulatedFrame]:
+    return list(simulate(SimulationConfig(**{"image_size": (64, 64), "n_frames": 40} | options), seed))
+
+
+def light_of(frames: list[SimulatedFrame], config: SimulationConfig, channel: int) -> np.ndarray:
+    return config.camera_model().to_photons(np.stack([f.pixels[channel] for f in frames])).astype(np.float64)
+
+
+def alone(frame: SimulatedFrame, x_px: float, y_px: float) -> np.ndarray:
+    """Which puncta of a 64² image have no neighbour within 16 px and lie 9 px off the border."""
+    x, y = frame.truth.x_px, frame.truth.y_px
+    distance = np.hypot(x[:, None] - x, y[:, None] - y) + 99 * np.eye(len(x))
+    inside = (np.abs(x - x_px) < 22) & (np.abs(y - y_px) < 22)
+    return np.flatnonzero(inside & (distance.min(axis=1, initial=99.0) > 16))
+
+
+def test_the_seed_decides_everything():
+    first, second, other = movie(7, n_frames=5), movie(7, n_frames=10), movie(8, n_frames=5)
+    for a, b in zip(first, second, strict=False):
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+        np.testing.assert_array_equal(a.truth.x_px, b.truth.x_px)
+        assert a.events == b.events
+    assert not np.array_equal(first[0].pixels, other[0].pixels)
+
+
+def test_another_camera_sees_the_same_sample():
+    for a, b in zip(movie(3, camera="scmos"), movie(3, camera="emccd"), strict=True):
+        np.testing.assert_array_equal(a.truth.photons, b.truth.photons)
+        assert a.events == b.events
+        assert not np.array_equal(a.pixels, b.pixels)
+
+
+def test_frames_are_dual_channel_counts():
+    frame = movie(1, n_frames=1, image_size=(32, 48))[0]
+    assert frame.pixels.shape == (2, 32, 48)
+    assert frame.pixels.dtype == np.uint16
+    x, y = frame.truth.x_px, frame.truth.y_px
+    assert ((x >= -0.5) & (x <= 47.5) & (y >= -0.5) & (y <= 31.5)).all()
+
+
+@pytest.mark.parametrize("psf_type", ["gaussian", "airy"])
+@pytest.mark.parametrize("camera", ["scmos", "emccd"])
+def test_light_and_centre_of_puncta_are_what_the_truth_says(psf_type, camera):
+    options = STILL | {"num_puncta_mean": 4, "psf_type": psf_type, "camera": camera, "photons": 2000.0}
+    config = SimulationConfig(image_size=(64, 64), n_frames=60, **options)
+    collected, n_judged = [], 0
+    for seed in range(6):
+        frames = list(simulate(config, seed))
+        mean = light_of(frames, config, 0).mean(axis=0) - config.background_photons
+        truth = frames[0].truth
+        for i in alone(frames[0], 31.5, 31.5):
+            x0, y0 = round(truth.x_px[i]), round(truth.y_px[i])
+            window = mean[y0 - 8 : y0 + 9, x0 - 8 : x0 + 9]
+            collected.append(window.sum() / truth.photons[i])
+            offsets = np.arange(-8, 9)
+            core = np.where(np.hypot(offsets, offsets[:, None]) < 6, window, 0)
+            assert x0 + (core * offsets).sum() / core.sum() == pytest.approx(truth.x_px[i], abs=0.15)
+            assert y0 + (core * offsets[:, None]).sum() / core.sum() == pytest.approx(truth.y_px[i], abs=0.15)
+            n_judged += 1
+    assert n_judged >= 6
+    # The rings of an Airy disk carry light out of the window.
+    low, high = (0.98, 1.02) if psf_type == "gaussian" else (0.88, 1.0)
+    assert low < np.mean(collected) < high
+
+
+def test_background_in_the_truth_is_that_of_the_image_without_puncta():
+    options = {"n_frames": 200, "background_blobs": 4, "background_gradient": 0.5}
+    # The background is drawn first, so the same seed has it with and without puncta.
+    empty = SimulationConfig(image_size=(64, 64), num_puncta_mean=0, **options)
+    mean = light_of(list(simulate(empty, 5)), empty, 0).mean(axis=0)
+    assert mean.max() / mean.min() > 1.5
+    for frame in movie(5, num_puncta_mean=20, **options)[:20]:
+        assert len(frame.truth.x_px)
+        here = mean[np.rint(frame.truth.y_px).astype(int), np.rint(frame.truth.x_px).astype(int)]
+        np.testing.assert_allclose(frame.truth.background, here, atol=2.0)
+
+
+@pytest.mark.parametrize("camera", ["scmos", "emccd"])
+def test_noise_is_the_cameras(camera):
+    options = STILL | {"num_puncta_mean": 0, "background_photons": 30.0, "camera": camera}
+    config = SimulationConfig(image_size=(64, 64), n_frames=50, **options)
+    model = config.camera_model()
+    for channel, level in ((0, 30.0), (1, config.calcium_rest_photons)):
+        light = light_of(list(simulate(config, 2)), config, channel)
+        assert light.mean() == pytest.approx(level, rel=0.01)
+        quantization = (model.e_per_adu / model.em_gain) ** 2 / 12
+        expected = model.excess * level + model.read_variance + quantization
+        assert light.var(axis=0).mean() == pytest.approx(expected, rel=0.03)
+
+
+def tracks_of(frames: list[SimulatedFrame]) -> dict[int, dict[int, tuple[float, float]]]:
+    tracks: dict[int, dict[int, tuple[float, float]]] = {}
+    for frame in frames:
+        truth = frame.truth
+        for track, x, y in zip(truth.track_id.tolist(), truth.x_px, truth.y_px, strict=True):
+            tracks.setdefault(track, {})[frame.index] = (x, y)
+    return tracks
+
+
+@pytest.mark.parametrize("diffusion", [0.029, 0.1])
+def test_diffusion_can_be_read_from_the_true_tracks(diffusion):
+    config = SimulationConfig(
+        image_size=(128, 128),
+        n_frames=60,
+        num_puncta_mean=150,
+        mobile_fraction=1.0,
+        diffusion_mobile_um2_s=diffusion,
+        mean_life_frames=1e9,
+        off_probability=0.0,
+    )
+    tracks = tracks_of(list(simulate(config, 4)))
+    msd = []
+    for lag in (1, 3):
+        pairs = [(t[f], t[f + lag]) for t in tracks.values() for f in t if f + lag in t]
+        start, end = np.array(pairs).transpose(1, 0, 2)
+        msd.append(((end - start) ** 2).sum(axis=1).mean() * (config.pixel_size_nm / 1000) ** 2)
+    # The difference of two lags is free of motion blur: MSD = 4 D (t − T/3).
+    measured = (msd[1] - msd[0]) / (4 * 2 * config.interval_s)
+    assert measured == pytest.approx(diffusion, rel=0.05)
+
+
+def test_mobile_and_slow_puncta_are_mixed_as_asked():
+    config = SimulationConfig(image_size=(128, 128), n_frames=40, num_puncta_mean=300, mobile_fraction=0.4)
+    spread = []
+    for track in tracks_of(list(simulate(config, 9))).values():
+        steps = [np.subtract(track[f + 1], track[f]) for f in track if f + 1 in track]
+        if len(steps) > 15:
+            spread.append(np.mean(np.square(steps)) ** 0.5)
+    share = np.mean(np.array(spread) > 0.3)  # px a frame: mobile .5, slow .15
+    assert share == pytest.approx(0.4, abs=0.1)
+
+
+def test_blinking_follows_its_probabilities():
+    config = SimulationConfig(
+        **STILL
+        | {"off_probability": 0.1, "on_probability": 0.25, "num_puncta_mean": 400, "n_frames": 150}
+        | {"image_size": (128, 128)}
+    )
+    tracks = tracks_of(list(simulate(config, 6)))
+    seen = [np.array(sorted(t)) for t in tracks.values()]
+    on_share = np.mean([len(frames) / config.n_frames for frames in seen])
+    assert on_share == pytest.approx(0.25 / 0.35, abs=0.02)
+    dark = np.concatenate([np.diff(frames)[np.diff(frames) > 1] - 1 for frames in seen])
+    assert dark.mean() == pytest.approx(1 / 0.25, rel=0.05)
+
+
+def test_bleaching_follows_its_mean_life_and_births_keep_the_density():
+    config = SimulationConfig(
+        **STILL | {"mean_life_frames": 30.0, "num_puncta_mean": 400, "n_frames": 200, "image_size": (128, 128)}
+    )
+    frames = list(simulate(config, 6))
+    n = np.array([len(f.truth.track_id) for f in frames])
+    assert n[-50:].mean() == pytest.approx(n[:50].mean(), rel=0.08)
+    lives = [len(t) for t in tracks_of(frames).values() if 0 not in t and max(t) < 150]
+    assert np.mean(lives) == pytest.approx(30, rel=0.15)
+
+
+def test_photon_numbers_are_log_normal_between_and_within_puncta():
+    config = SimulationConfig(
+        **STILL
+        | {"num_puncta_mean": 500, "image_size": (128, 128), "photons_sd_between": 0.4, "photons_sd_within": 0.2}
+    )
+    photons: dict[int, list[float]] = {}
+    for frame in simulate(config, 3):
+        for track, value in zip(frame.truth.track_id.tolist(), frame.truth.photons, strict=True):
+            photons.setdefault(track, []).append(float(value))
+    logs = np.log(np.array(list(photons.values())))
+    assert np.exp(logs).mean() == pytest.approx(config.photons, rel=0.08)
+    assert logs.std(axis=1).mean() == pytest.approx(0.2, rel=0.05)
+    assert logs.mean(axis=1).std() == pytest.approx(0.4, rel=0.1)
+
+
+def test_calcium_rises_at_events_by_their_amplitude():
+    config = SimulationConfig(
+        **STILL
+        | {"image_size": (128, 128), "n_frames": 100, "num_puncta_mean": 30, "calcium_rest_photons": 400.0}
+        | {"cloud_sigma_min_px": 2.0, "event_rate_hz": 0.5}
+    )
+    true, seen, is_open = [], [], []
+    for frame in simulate(config, 11):
+        truth = frame.truth
+        ratio = config.camera_model().to_photons(frame.pixels[1]) / config.calcium_rest_photons - 1
+        seen.append(ratio[np.rint(truth.y_px).astype(int), np.rint(truth.x_px).astype(int)])
+        true.append(truth.dff)
+        is_open.append(truth.is_open)
+    true, seen, is_open = (np.concatenate(v) for v in (true, seen, is_open))
+    assert seen[is_open].mean() > seen[~is_open].mean() + 0.2
+    slope, intercept = np.polyfit(true, seen, 1)
+    assert slope == pytest.approx(1.0, abs=0.06)
+    assert intercept == pytest.approx(0.0, abs=0.03)  # neighbours' clouds add a little
+
+
+def test_events_agree_with_the_truth_of_their_puncta():
+    config = SimulationConfig(**STILL | {"image_size": (128, 128), "n_frames": 200, "num_puncta_mean": 60})
+    frames = list(simulate(config, 2))
+    dff = {
+        (track, f.index): (value, on)
+        for f in frames
+        for track, value, on in zip(f.truth.track_id.tolist(), f.truth.dff, f.truth.is_open, strict=True)
+    }
+    events = [e for f in frames for e in f.events]
+    rate = len(events) / (np.mean([len(f.truth.track_id) for f in frames]) * config.n_frames * config.interval_s)
+    assert rate == pytest.approx(config.event_rate_hz, rel=0.25)
+    for event in events:
+        track = event.track_id
+        assert event.onset_frame < event.peak_frame < event.end_frame
+        assert config.dff_min <= event.amplitude_dff <= config.dff_max
+        assert dff[track, event.peak_frame][0] == pytest.approx(event.amplitude_dff)
+        assert not dff.get((track, event.onset_frame - 1), (0, False))[1]
+        if event.end_frame + 1 < config.n_frames:
+            assert dff[track, event.end_frame][0] >= 0.1 * event.amplitude_dff
+            assert dff[track, event.end_frame][1]
+            assert not dff[track, event.end_frame + 1][1]
+    opened = Counter(track for (track, _), (_, on) in dff.items() if on)
+    assert set(opened) >= {e.track_id for e in events}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"image_size": (0, 256)},
+        {"n_frames": 0},
+        {"interval_ms": -1.0},
+        {"pixel_size_nm": 0.0},
+        {"photons": float("nan")},
+        {"psf_sigma_nm": float("inf")},
+        {"puncta_per_um2": -0.1},
+        {"num_puncta_mean": 1e9},
+        {"mobile_fraction": 1.5},
+        {"on_probability": 0.0},
+        {"off_probability": -0.1},
+        {"mean_life_frames": 0.0},
+        {"psf_type": "lorentz"},
+        {"camera": "phone"},
+        {"em_gain": 0.5},
+        {"em_gain": 300.0},
+        {"dff_min": 2.0},
+        {"cloud_sigma_max_px": 0.5},
+    ],
+)
+def test_impossible_options_are_refused_in_one_sentence(options):
+    with pytest.raises(SimulationError) as error:
+        SimulationConfig(**options)
+    message = str(error.value)
+    assert "\n" not in message
+    assert next(iter(options)) in message or "puncta" in message
