@@ -95,6 +95,16 @@ class Chain:
     broke_off: str | None = None
 
 
+def names_description(tif: tifffile.TiffFile) -> bool:
+    """Whether the first page has a description, even one that lies beyond the end of a cut file."""
+    handle, tiff = tif.filehandle, tif.tiff
+    handle.seek(tif.pages.first.offset)
+    (n_tags,) = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))
+    entries = handle.read(n_tags * tiff.tagsize)
+    starts = range(0, len(entries) - 1, tiff.tagsize)
+    return any(struct.unpack_from(f"{tif.byteorder}H", entries, start) == (270,) for start in starts)
+
+
 def follow_chain(tif: tifffile.TiffFile) -> Chain:
     """Find all directories.
 

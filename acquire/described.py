@@ -13,6 +13,9 @@ from acquire.units import nanometres, positive, seconds
 # ImageJ's orders name the fastest axis first; array axes have it last.
 _IMAGEJ_ORDERS = {order: order[::-1].upper() for order in ("czt", "ctz", "zct", "ztc", "tcz", "tzc")}
 
+# What ImageJ can show; tifffile calls the pages of a movie channels unless it is told their axis.
+_MAX_CHANNELS = 7
+
 
 @dataclass(frozen=True, slots=True)
 class Described:
@@ -59,6 +62,8 @@ def read_imagej(page: tifffile.TiffPage, name: str) -> Described:
         check_promise(number, name)
     if channels * slices * frames == 1:
         frames = images
+    if slices * frames == 1 and channels > _MAX_CHANNELS:
+        channels, frames = 1, channels
     sizes = {"C": channels, "Z": slices, "T": frames}
     check_promise(channels * slices * frames, name)
     return Described(

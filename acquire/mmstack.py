@@ -11,7 +11,6 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from acquire.container import open_tiff
 from acquire.frame import SourceError
 from acquire.pages import TiffPages
 from acquire.recording import CUT_OFF, NOT_WRITTEN, Planes, Recording, address, check_promise, time_by_channel
@@ -66,7 +65,8 @@ def open_mmstack(path: Path) -> Recording:
         check_promise(size, str(path))
     planes = np.full(shape, CUT_OFF if broke_off else NOT_WRITTEN, np.int64)
     planes[table[:, 0], table[:, 1], table[:, 2]] = table[:, 4]
-    return _describe(path, summary, Planes(paths, offsets), time_by_channel(planes, "CZT", str(path)))
+    grid = time_by_channel(planes, "CZT", str(path))
+    return _describe(path, summary, Planes(paths, offsets), grid)
 
 
 def _describe(path: Path, summary: dict[str, Any], planes: Planes, grid: NDArray[np.int64]) -> Recording:
@@ -124,13 +124,11 @@ def stack_files(path: Path) -> list[Path]:
 
 def _header(path: Path) -> dict[str, Any]:
     """Summary and index map, which Micro-Manager keeps outside of the TIFF structure."""
-    with open_tiff(path) as tif:
-        try:
-            header: dict[str, Any] = tifffile.read_micromanager_metadata(
-                tif.filehandle, {"Summary", "IndexMap"}
-            )
-        except Exception:  # no such header, or a damaged one
-            return {}
+    try:
+        with path.open("rb") as file:
+            header: dict[str, Any] = tifffile.read_micromanager_metadata(file, {"Summary", "IndexMap"})
+    except Exception:  # no such header, or a damaged one; a missing file is reported where it is opened
+        return {}
     if not isinstance(header.get("Summary"), dict):
         header.pop("Summary", None)
     return header

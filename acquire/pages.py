@@ -13,6 +13,7 @@ from acquire.container import (
     Chain,
     check_page,
     follow_chain,
+    names_description,
     next_directory,
     open_tiff,
 )
@@ -152,11 +153,17 @@ class TiffPages:
         if self.chain.broke_off is None:
             return n_found
         following = next_directory(self._tif, self.first.offset)
-        if n_found == 1 and isinstance(following, int) and self.first.is_final:
+        if isinstance(following, int) and self.first.is_final:
             n_pages, rest = divmod(following - self.first.dataoffsets[0], self.first.nbytes)
-            if n_pages > 1 and rest < 64 and self.first.offset < self.first.dataoffsets[0]:
-                return int(n_pages)  # nothing but pixels (and padding) lies between the directories
+            # Only pixels (and padding) lie between the first two directories.
+            if n_pages > n_found and rest < 64 and self.first.offset < self.first.dataoffsets[0]:
+                return int(n_pages)
         return n_found + 1
+
+    @property
+    def lost_description(self) -> bool:
+        """Whether the file was cut before the description of its pages."""
+        return 270 not in self.first.tags and names_description(self._tif)
 
     def micro_manager(self, number: int) -> dict[str, object]:
         """Micro-Manager's metadata of page `number`, empty where there is none."""

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from acquire.container import TRUNCATED
+from acquire.container import TRUNCATED, UNREADABLE
 from acquire.frame import SourceError
 from acquire.pages import NEVER_WRITTEN, LostPlane, TiffPages
 
@@ -19,8 +19,8 @@ MAX_PLANES = 10_000_000  # more are promised only by damaged metadata
 # A plane's address is its file's number and its page's number in one integer; negative where the
 # structure tells beforehand that there is no such page.
 _FILE = 1 << 32
-NOT_WRITTEN, CUT_OFF = -1, -2
-_CAUSES = {NOT_WRITTEN: NEVER_WRITTEN, CUT_OFF: TRUNCATED}
+NOT_WRITTEN, CUT_OFF, DAMAGED = -1, -2, -3
+CAUSES = {NOT_WRITTEN: NEVER_WRITTEN, CUT_OFF: TRUNCATED, DAMAGED: UNREADABLE}
 
 _OPEN_FILES = 8
 
@@ -66,7 +66,7 @@ class Planes:
     def read(self, plane: int) -> NDArray[np.uint16]:
         """Pixels of the plane at this address, uint16 (H, W); raises LostPlane."""
         if plane < 0:
-            raise LostPlane(_CAUSES[plane])
+            raise LostPlane(CAUSES[plane])
         file, page = divmod(plane, _FILE)
         try:
             pages = self.file(file)
@@ -112,6 +112,8 @@ class Recording:
         From the metadata; None where it does not say.
     timed
         Whether the planes carry times of their own.
+    order_lost
+        Whether the file was cut before it says which of its pages belong to which channel.
     """
 
     name: str
@@ -122,11 +124,12 @@ class Recording:
     interval_s: float | None = None
     pixel_size_nm: float | None = None
     timed: bool = False
+    order_lost: bool = False
 
     def lengthened(self, n_times: int) -> Self:
         """Add cut-off planes up to `n_times` where the end was cut off: the file may not tell its length."""
         missing = n_times - len(self.grid)
-        if missing <= 0 or (self.grid[-1] != CUT_OFF).any():
+        if missing <= 0 or not np.isin(self.grid[-1], (CUT_OFF, DAMAGED)).all():
             return self
         lost = np.full((missing, self.grid.shape[1]), CUT_OFF, np.int64)
         return replace(self, grid=np.concatenate([self.grid, lost]))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from acquire.frame import Frame, Source, SourceError, SourceInfo
 from acquire.layout import ChannelLayout, Layout, choose_layout
 from acquire.pages import LostPlane
-from acquire.recording import Planes, Recording
+from acquire.recording import CAUSES, Planes, Recording
 from acquire.tiff import open_recording
 
 ASSUMED_INTERVAL_S = 0.1
@@ -58,6 +58,11 @@ def open_source(
     movie = open_recording(path)
     calcium = None
     try:
+        if movie.order_lost and layout == "auto" and calcium_path is None:
+            raise SourceError(
+                f"{path} was cut off before it says which pages belong to which channel; "
+                "name the layout, e.g. interleaved where the channels alternate"
+            )
         if calcium_path is not None:
             calcium = open_recording(Path(calcium_path))
             movie, calcium = movie.lengthened(len(calcium.grid)), calcium.lengthened(len(movie.grid))
@@ -106,8 +111,9 @@ class MovieSource:
         self._timed = timed
         self._max_frames = max_frames
         self._losses: Counter[str] = Counter()
-        present = np.logical_and.reduce([column >= 0 for column in columns])
-        n_frames = int(present.sum())
+        # Per frame 0, or why it is known beforehand to be lost (the recording may promise many of them).
+        self._lost = np.minimum(0, np.minimum.reduce(columns))
+        n_frames = int((self._lost == 0).sum())
         if n_frames == 0:
             self.close()
             raise SourceError(f"{movie.name} holds no complete frame: it was cut off or never written")
@@ -141,10 +147,12 @@ class MovieSource:
     def frames(self) -> Iterator[Frame]:
         """Yield the frames that can be read; raises SourceError at the end if there was none."""
         self._losses.clear()
-        n_yielded, time_s, last_seq = 0, 0.0, -1
-        for seq in range(len(self._columns[0][1])):
+        n_yielded, time_s, last_seq, counted = 0, 0.0, -1, 0
+        for seq in map(int, np.flatnonzero(self._lost == 0)):
             if n_yielded == self._max_frames:
                 return
+            self._count_lost(counted, seq)
+            counted = seq
             try:
                 pixels = self._read(seq)
             except LostPlane as lost:
@@ -153,9 +161,16 @@ class MovieSource:
             time_s = self._time_s(seq, last_seq, time_s)
             last_seq, n_yielded = seq, n_yielded + 1
             yield Frame(seq, time_s, pixels)
+        self._count_lost(counted, len(self._lost))
         if n_yielded == 0:
             causes = ", ".join(f"{cause}: {count}" for cause, count in self._losses.items())
             raise SourceError(f"no frame of {self._info.name} could be read ({causes})")
+
+    def _count_lost(self, first: int, last: int) -> None:
+        """Count the frames from `first` to before `last` that are known beforehand to be lost."""
+        for code, count in zip(*np.unique(self._lost[first:last], return_counts=True), strict=True):
+            if code < 0:
+                self._losses[CAUSES[int(code)]] += int(count)
 
     def _read(self, seq: int) -> NDArray[np.uint16]:
         planes = [planes.read(int(column[seq])) for planes, column in self._columns]

@@ -1,15 +1,17 @@
 """Opens any recorded TIFF movie as a `Recording`: Micro-Manager, OME, ImageJ, plain, or a folder."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 
+from acquire.container import UNREADABLE
 from acquire.described import Described, read_imagej, read_shaped, resolution_nm
 from acquire.folder import open_folder
 from acquire.frame import SourceError
 from acquire.mmstack import is_mmstack, open_mmstack
 from acquire.ome import OmeMovie, read_ome
-from acquire.recording import CUT_OFF, Planes, Recording, time_by_channel
+from acquire.recording import CUT_OFF, DAMAGED, Planes, Recording, time_by_channel
 
 
 def open_recording(path: Path) -> Recording:
@@ -32,7 +34,7 @@ def open_recording(path: Path) -> Recording:
     try:
         first = planes.file(0).first
         description = str(first.description)
-        if "<OME" in description[:4096]:
+        if re.search(r"<(\w+:)?OME\s", description[:4096]):
             return _ome(path, planes, read_ome(description, path))
         if description.startswith("ImageJ="):
             return _described(path, planes, read_imagej(first, str(path)))
@@ -58,7 +60,8 @@ def _described(path: Path, planes: Planes, described: Described) -> Recording:
             "export it as one movie again"
         )
     numbers = np.arange(n_promised)
-    numbers[pages.expect(n_promised, contiguous=described.contiguous) :] = CUT_OFF
+    lost = DAMAGED if pages.chain.broke_off == UNREADABLE else CUT_OFF
+    numbers[pages.expect(n_promised, contiguous=described.contiguous) :] = lost
     return Recording(
         name=path.stem,
         kind=described.kind,
@@ -67,6 +70,7 @@ def _described(path: Path, planes: Planes, described: Described) -> Recording:
         bit_depth=pages.first.bitspersample,
         interval_s=described.interval_s,
         pixel_size_nm=described.pixel_size_nm,
+        order_lost=pages.lost_description,
     )
 
 

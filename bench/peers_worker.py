@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from picasso import localize
+from picasso import localize  # type: ignore[import-not-found]  # lives in the other environment
 
 
 def locate(counts: NDArray[np.uint16], camera: NDArray[np.float64], box: int) -> NDArray[np.float64]:
@@ -34,7 +34,7 @@ def locate(counts: NDArray[np.uint16], camera: NDArray[np.float64], box: int) ->
             fitting_method="gaussmle",
             multiprocess=False,
         )
-    return fits[["frame", "x", "y", "net_gradient"]].to_numpy(np.float64)
+    return np.asarray(fits[["frame", "x", "y", "net_gradient"]], np.float64)
 
 
 def main(request_path: str, answer_path: str) -> None:

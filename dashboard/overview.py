@@ -20,7 +20,7 @@ Colours = dict[int, str]
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
 FOUND, TRUE = OKABE_ITO[1], OKABE_ITO[0]
 N_TRACES = 6
-TRACE_STEP = 1.5  # distance between the traces' baselines in ΔF/F0
+MIN_TRACE_STEP = 0.3  # distance between the traces' baselines in ΔF/F0, at least
 ZOOM_UM = 9.0
 DPI = 150
 HALO = [withStroke(linewidth=2.0, foreground="black")]
@@ -185,13 +185,19 @@ def _mark_events(axes: Axes, events: pd.DataFrame, puncta: pd.DataFrame, colours
 
 
 def _number(axes: Axes, tracks: list[int], colours: Colours, trajectories: pd.DataFrame) -> None:
-    """Write the traces' numbers beside their tracks."""
-    for i, (track, (x, y)) in enumerate(zip(tracks, _centres(tracks, trajectories), strict=True)):
+    """Write the traces' numbers beside their tracks, on the side where the middle of the image is."""
+    middle = np.array([np.mean(axes.get_xlim()), np.mean(axes.get_ylim())])
+    for i, (track, centre) in enumerate(zip(tracks, _centres(tracks, trajectories), strict=True)):
+        right, down = np.where(centre < middle, 11, -11).tolist()
+        x, y = centre.tolist()
+        axes.scatter(x, y, s=7, color=colours[track])
         axes.annotate(
             str(i + 1),
             (x, y),
-            (8, 6),
+            (right, -down),
             textcoords="offset points",
+            ha="center",
+            va="center",
             color=colours[track],
             fontsize=11,
             fontweight="bold",
@@ -210,8 +216,10 @@ def _draw_traces(
 ) -> None:
     """ΔF/F0 over time, one line a track, events filled and their peaks marked."""
     axes.set_title("ΔF/F0 of the most active tracks · ▼ calcium event", loc="left", fontsize=11)
+    highest = trajectories.loc[trajectories["track_id"].isin(tracks), "calcium_dff"].max()
+    step = max(MIN_TRACE_STEP, 1.15 * float(np.nan_to_num(highest)))
     for i, track in enumerate(tracks):
-        base = -i * TRACE_STEP
+        base = -i * step
         rows = trajectories[trajectories["track_id"] == track].sort_values("frame")
         frames = np.arange(rows["frame"].min(), rows["frame"].max() + 1)
         dff = rows.set_index("frame")["calcium_dff"].reindex(frames).to_numpy(np.float64)
@@ -222,10 +230,10 @@ def _draw_traces(
         for onset, peak, end in mine.to_numpy(np.int64).tolist():
             during = (frames >= onset) & (frames <= end)
             axes.fill_between(time, base, base + dff, where=during, color=colours[track], alpha=0.35, lw=0)
-            top = base + np.nanmax(dff[during], initial=0.0) + 0.13
+            top = base + np.nanmax(dff[during], initial=0.0) + 0.1 * step
             axes.plot(peak * interval_s, top, marker="v", ms=5, color="black")
     axes.set_xlabel("time / s")
-    axes.set_yticks([-i * TRACE_STEP for i in range(len(tracks))], [f"{i + 1}" for i in range(len(tracks))])
+    axes.set_yticks([-i * step for i in range(len(tracks))], [f"{i + 1}" for i in range(len(tracks))])
     for label, track in zip(axes.get_yticklabels(), tracks, strict=True):
         label.set(color=colours[track], fontweight="bold", fontsize=12)
     axes.tick_params(axis="y", length=0)
@@ -233,5 +241,6 @@ def _draw_traces(
     axes.margins(x=0.01)
     if tracks:
         right = axes.get_xlim()[1]
-        axes.plot([right, right], [0.0, 1.0], color="black", lw=2, clip_on=False)
-        axes.text(right, 0.5, " ΔF/F0 = 1", va="center", ha="left", fontsize=9)
+        unit = next(n for n in (1.0, 0.5, 0.2) if n <= step)
+        axes.plot([right, right], [0.0, unit], color="black", lw=2, clip_on=False)
+        axes.text(right, unit / 2, f" ΔF/F0 = {unit:g}", va="center", ha="left", fontsize=9)

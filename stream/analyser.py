@@ -2,14 +2,15 @@
 
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Event
 
 from msgspec.structs import replace
 
 from acquire.frame import SourceInfo
-from model.engines.base import ModelError
+from model.camera import Camera
+from model.engines.base import Engine, ModelError
 from model.engines.choose import choose_engine, warm_up
 from stream.analysis import Analysis
 from stream.conditions import Conditions, resolve_conditions
@@ -23,12 +24,14 @@ from stream.status import Bound, Done, Note, Progress, StatusSender
 from stream.transport import Arrival, Context, FrameReceiver, ResultPublisher
 
 PROGRESS_S = 0.1
+MakeEngine = Callable[[str, Camera, float, float], Engine]
 
 
-def analyse(job: Job, context: Context, stop: Event) -> None:
+def analyse(job: Job, context: Context, stop: Event, make_engine: MakeEngine = choose_engine) -> None:
     """Run the analysis' side of a job to its end; every problem is told and recorded, none is raised.
 
     `stop` is not needed here: a stopped source ends the stream, and everything that was sent is analysed.
+    `make_engine` lets benchmarks and tests bring an engine of their own.
     """
     status = StatusSender(context, job.endpoints.status)
     problem = ""
@@ -39,7 +42,7 @@ def analyse(job: Job, context: Context, stop: Event) -> None:
         receiver = FrameReceiver(context, job.endpoints.stream(), config.source.delivery)
         try:
             status.say(Bound("analysis", results=publisher.endpoint))
-            problem = Analyser(config, Path(job.run_folder), receiver, publisher, status).run()
+            problem = Analyser(config, Path(job.run_folder), receiver, publisher, status, make_engine).run()
         finally:
             publisher.close()
             receiver.close()
@@ -60,12 +63,14 @@ class Analyser:
         receiver: FrameReceiver,
         publisher: ResultPublisher,
         status: StatusSender,
+        make_engine: MakeEngine,
     ) -> None:
         self._config = config
         self._folder = folder
         self._receiver = receiver
         self._publisher = publisher
         self._status = status
+        self._make_engine = make_engine
         self._progress = Progress(0, None, 0, 0, 0.0)
         self._told_s = 0.0
 
@@ -98,7 +103,7 @@ class Analyser:
     def _prepare(self, info: SourceInfo, conditions: Conditions, first: Arrival) -> tuple[Recorder, Analysis]:
         config = self._config
         camera, assumed = config.camera.camera(first.frame.pixels[0], info.bit_depth)
-        engine = choose_engine(
+        engine = self._make_engine(
             config.engine.name, camera, conditions.psf_sigma_px, config.engine.wavelet_threshold
         )
         assumptions = (*conditions.assumed, *assumed)

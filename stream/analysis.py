@@ -4,8 +4,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from acquire.frame import SourceInfo
 from model.camera import Camera
 from model.engines.base import Engine
@@ -77,7 +75,7 @@ class Analysis:
             if self._calcium is None:
                 calcium = CalciumUpdate.off(len(localizations), len(tracks.gap_track_id))
             else:
-                image = np.maximum(self._camera.to_photons(frame.pixels[1]), 0)
+                image = self._camera.to_photons(frame.pixels[1])
                 calcium = self._calcium.step(seq, frame.time_s, image, localizations, tracks)
             done = time.perf_counter()
             yield FrameResult(

@@ -7,6 +7,29 @@ from threading import Event, Thread
 import zmq
 
 from stream.job import Job
+from stream.process import Part
+
+
+def part(role: str) -> Part:
+    """The function behind a role; imported by itself, as the source needs no numba."""
+    if role == "source":
+        from stream.publisher import publish
+
+        return publish
+    from stream.analyser import analyse
+
+    return analyse
+
+
+def run_part(run: Part, job: Job) -> None:
+    """Run a part to its end; it is asked to stop when standard input closes."""
+    stop = Event()
+    Thread(target=_stop_when_input_ends, args=(stop,), daemon=True).start()
+    context = zmq.Context()
+    try:
+        run(job, context, stop)
+    finally:
+        context.term()
 
 
 def _stop_when_input_ends(stop: Event) -> None:
@@ -16,24 +39,5 @@ def _stop_when_input_ends(stop: Event) -> None:
     stop.set()
 
 
-def main(role: str, job: Job) -> None:
-    """Run one part of a run to its end."""
-    stop = Event()
-    Thread(target=_stop_when_input_ends, args=(stop,), daemon=True).start()
-    context = zmq.Context()
-    try:
-        # Each part is imported by itself: the source needs no numba, the analysis no TIFF reader.
-        if role == "source":
-            from stream.publisher import publish
-
-            publish(job, context, stop)
-        else:
-            from stream.analyser import analyse
-
-            analyse(job, context, stop)
-    finally:
-        context.term()
-
-
 if __name__ == "__main__":
-    main(sys.argv[1], Job.from_json(sys.argv[2]))
+    run_part(part(sys.argv[1]), Job.from_json(sys.argv[2]))

@@ -1,7 +1,7 @@
 """The supervisor: starts source and analysis, follows them to the end, and always ends the run readable."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from stream.conditions import resolve_conditions
 from stream.config import RunConfig
 from stream.job import Job
 from stream.process import (
+    CHILD,
     Part,
     ProcessWorker,
     Role,
@@ -54,6 +55,8 @@ class Supervisor:
         None takes the best this system has.
     on_status
         Called with every `Status`, for progress bars and notes.
+    child
+        Command that runs a part, given its role and job; benchmarks bring a slower one.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class Supervisor:
         *,
         transport: Transport | None = None,
         on_status: Callable[[Status], None] = lambda status: None,
+        child: Sequence[str] = CHILD,
     ) -> None:
         source = open_configured(config.source, config.channels)
         source.close()
@@ -74,6 +78,7 @@ class Supervisor:
         self._config = config
         self._transport = transport or local_transport()
         self._on_status = on_status
+        self._child = child
         self._workers: dict[Role, Worker] = {}
         self._done: dict[Role, str] = {}
         self._kill_at: float | None = None
@@ -107,7 +112,7 @@ class Supervisor:
         if self._transport == "inproc":
             self._workers[role] = ThreadWorker(PARTS[role], job, context)
         else:
-            self._workers[role] = ProcessWorker(role, job, self.folder / f"{role}.log")
+            self._workers[role] = ProcessWorker(self._child, role, job, self.folder / f"{role}.log")
 
     def _running(self) -> bool:
         return any(worker.alive() for worker in self._workers.values())

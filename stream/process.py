@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO, Literal, Protocol
@@ -22,6 +22,8 @@ from stream.transport import Context
 Transport = Literal["ipc", "tcp", "inproc"]
 Role = Literal["source", "analysis"]
 Part = Callable[[Job, Context, Event], None]
+
+CHILD = (sys.executable, "-m", "stream.child")
 
 
 def local_transport() -> Transport:
@@ -70,14 +72,14 @@ class Worker(Protocol):
 class ProcessWorker:
     """A part in a child process; what it prints to standard error goes to a log file."""
 
-    def __init__(self, role: Role, job: Job, log: Path) -> None:
+    def __init__(self, command: Sequence[str], role: Role, job: Job, log: Path) -> None:
         self._log = log
         self._log_file: IO[bytes] = log.open("wb")
         # A group of its own keeps the terminal's Ctrl-C from reaching the child.
         windows = os.name == "nt"
         flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if windows else 0
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "stream.child", role, job.to_json()],
+            [*command, role, job.to_json()],
             stdin=subprocess.PIPE,
             stdout=self._log_file,
             stderr=subprocess.STDOUT,

@@ -69,20 +69,43 @@ def _send_all(source: Source, sender: FrameSender, speed: float | str, stop: Eve
         sender.finish(0, {}, STOPPED)
         return ""
     n_frames, problem = 0, ""
+    clock = _CpuClock()
     try:
         for frame in paced(source.frames(), speed, stop):
+            clock.stop("read")
             if not sender.send(frame, stop):
                 break
+            clock.stop("send")
             n_frames = frame.seq + 1
     except (SourceError, OSError) as error:
         problem = str(error)
+    cpu_ms = clock.ms_per(sender.n_sent)
     if stop.is_set():
-        sender.finish(n_frames, source.losses, STOPPED)
+        sender.finish(n_frames, source.losses, STOPPED, cpu_ms=cpu_ms)
     elif problem:
-        sender.finish(n_frames, source.losses, "the source failed", problem)
+        sender.finish(n_frames, source.losses, "the source failed", problem, cpu_ms)
     else:
-        sender.finish(max(n_frames, source.info.n_frames or 0), source.losses, COMPLETE)
+        # Each frame of a whole recording was either sent or lost by the source.
+        sender.finish(sender.n_sent + sum(source.losses.values()), source.losses, COMPLETE, cpu_ms=cpu_ms)
     return problem
+
+
+class _CpuClock:
+    """CPU time of this thread by what it was spent on; waiting costs none."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, float] = {}
+        self._last = time.thread_time()
+
+    def stop(self, what: str) -> None:
+        """Count the time since the last call as `what`."""
+        now = time.thread_time()
+        self._spent[what] = self._spent.get(what, 0.0) + now - self._last
+        self._last = now
+
+    def ms_per(self, n: int) -> dict[str, float]:
+        """Milliseconds by what they were spent on, for each of `n` frames."""
+        return {what: spent * 1e3 / max(n, 1) for what, spent in self._spent.items()}
 
 
 def paced(frames: Iterator[Frame], speed: float | str, stop: Event) -> Iterator[Frame]:

@@ -13,7 +13,7 @@ from stream.run import JOURNAL, Info, cannot_write, write_info
 from stream.tables import STAGES, rows, schemas
 
 FLUSH_S = 0.5
-FLUSH_PUNCTA = 50_000
+FLUSH_PUNCTA = 10_000
 KEPT = "the run stops here, and what was recorded before is kept"
 
 

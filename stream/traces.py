@@ -21,6 +21,9 @@ LEAK = 0.6  # of the matched filter, a frame
 # A rise goes on while the trace exceeds this many noise sd on average: half the weakest steady rise that
 # reaches the default on_z (Page's choice).
 RISE_Z = 1.1
+# What leads up to a frame belongs to the same rise if its mean is at least this share of the frame, as it
+# is for any rise up to quadratic in time.
+SHARE_OF_RISE = 1 / 3
 CLOSE_FRAMES = 2  # frames below off_z that end an event
 MIN_FRAMES = 2  # shorter events are noise
 OUTLIER_SD = 3.0  # deviations count in the noise up to here
@@ -152,7 +155,9 @@ def _record(
     was_rising = traces["cusum"] > 0
     traces["cusum"] = np.maximum(traces["cusum"] + raw_z - RISE_Z, 0.0)
     active = traces["open"] | (traces["cusum"] > 0)
-    begins = active & ~traces["open"] & ~was_rising
+    # A frame that dwarfs the rise before it shows that one to be noise.
+    dwarfed = rise[:, 0] * SHARE_OF_RISE * traces["rise_frames"] > traces["rise"][:, 0]
+    begins = active & ~traces["open"] & (~was_rising | dwarfed)
     traces["onset"][begins], traces["onset_s"][begins] = seq, time_s
     traces["rise"][begins], traces["rise_frames"][begins] = 0.0, 0
     traces["peak_dff"][begins], traces["peak_z"][begins] = -np.inf, 0.0

@@ -112,15 +112,24 @@ class FrameSender:
         self.longest_wait_ms = max(self.longest_wait_ms, (time.perf_counter() - started) * 1e3)
         return True
 
-    def finish(self, n_frames: int, losses: Mapping[str, int], reason: str, problem: str = "") -> None:
-        """Announce the end and wait until the analysis has everything.
+    def finish(
+        self,
+        n_frames: int,
+        losses: Mapping[str, int],
+        reason: str,
+        problem: str = "",
+        cpu_ms: Mapping[str, float] | None = None,
+    ) -> None:
+        """Announce the end (see `wire.End`) and wait until the analysis has everything.
 
         Raises
         ------
         StreamError
             If the analysis failed or is gone before it had everything.
         """
-        end = wire.End(n_frames, self.n_sent, dict(losses), reason, problem, self.longest_wait_ms)
+        end = wire.End(
+            n_frames, self.n_sent, dict(losses), reason, problem, self.longest_wait_ms, dict(cpu_ms or {})
+        )
         self._control.send_multipart(wire.encode_control(end))
         while True:
             if self._control.poll(POLL_MS):

@@ -108,7 +108,8 @@ class End(_Message, frozen=True):
     """Source to analysis: nothing more comes.
 
     `n_frames` counts every frame of the source, `n_sent` those handed to the socket, `losses` those the
-    source lost itself, by cause. `problem` is empty unless the source failed.
+    source lost itself, by cause. `problem` is empty unless the source failed. `longest_wait_ms` is the
+    longest that handing over one frame took, `cpu_ms` the CPU time of reading and of sending a frame.
     """
 
     n_frames: Count
@@ -117,6 +118,7 @@ class End(_Message, frozen=True):
     reason: Text
     problem: Text
     longest_wait_ms: float
+    cpu_ms: dict[Text, float]
 
 
 class Received(_Message, frozen=True):

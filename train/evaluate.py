@@ -17,7 +17,7 @@ Index = NDArray[np.intp]
 
 RADIUS_NM = 250.0
 ONSET_TOLERANCE_FRAMES = 3
-UNMATCHED = -1
+NONE = -1  # neither emitter nor track
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,6 @@ class Evaluation:
 def evaluate(
     truth: Truth,
     puncta: pd.DataFrame,
-    trajectories: pd.DataFrame,
     events: pd.DataFrame,
     *,
     radius_nm: float = RADIUS_NM,
@@ -121,9 +120,8 @@ def evaluate(
 
     Parameters
     ----------
-    puncta, trajectories, events
-        The run's `puncta`, `trajectories` and `calcium_events` tables. Links are those of puncta whose
-        `track_id` is in `trajectories`.
+    puncta, events
+        The run's `puncta` and `calcium_events` tables; a `track_id` of −1 is no track.
     radius_nm
         Largest distance between what is true and what is found.
     onset_tolerance_frames
@@ -132,9 +130,9 @@ def evaluate(
     true, found = _match(truth.puncta, puncta, radius_nm)
     n_true, n_found, n_matched = len(truth.puncta), len(puncta), len(true)
     offset = (_xy(puncta)[found] - _xy(truth.puncta)[true]) if n_matched else np.full((1, 2), np.nan)
-    emitter = np.full(n_found, UNMATCHED)
+    emitter = np.full(n_found, NONE)
     emitter[found] = truth.puncta["track_id"].to_numpy()[true]
-    n_links, link_f1 = _judge_links(puncta, emitter, trajectories)
+    n_links, link_f1 = _judge_links(puncta, emitter)
 
     event_true, event_found = _match_events(truth.events, events, radius_nm, onset_tolerance_frames)
     n_events = len(event_true)
@@ -181,23 +179,17 @@ def _match(truth: pd.DataFrame, found: pd.DataFrame, radius_nm: float) -> tuple[
     return np.concatenate([t for t, _ in pairs]), np.concatenate([f for _, f in pairs])
 
 
-def _judge_links(
-    puncta: pd.DataFrame, emitter: NDArray[np.int64], trajectories: pd.DataFrame
-) -> tuple[int, float]:
+def _judge_links(puncta: pd.DataFrame, emitter: NDArray[np.int64]) -> tuple[int, float]:
     """Number of true links and F1 of the found ones, as `Evaluation` defines them."""
     frame = puncta["frame"].to_numpy()
     track = puncta["track_id"].to_numpy()
-    tracked = np.isin(track, trajectories["track_id"].unique()) & (track >= 0)
-    true = _links(emitter, frame, emitter != UNMATCHED)
-    found = _links(track, frame, tracked)
+    true, found = _links(emitter, frame), _links(track, frame)
     return len(true), _ratio(2 * len(true & found), len(true) + len(found))
 
 
-def _links(
-    owner: NDArray[np.int64], frame: NDArray[np.int64], chosen: NDArray[np.bool_]
-) -> set[tuple[int, int]]:
+def _links(owner: NDArray[np.int64], frame: NDArray[np.int64]) -> set[tuple[int, int]]:
     """Pairs of rows that follow each other in time under the same owner."""
-    rows = np.flatnonzero(chosen)
+    rows = np.flatnonzero(owner != NONE)
     rows = rows[np.lexsort((frame[rows], owner[rows]))]
     same = owner[rows[1:]] == owner[rows[:-1]]
     return set(zip(rows[:-1][same].tolist(), rows[1:][same].tolist(), strict=True))

@@ -116,7 +116,10 @@ class SimulationConfig:
     cloud_sigma_max_px: float = 4.0
 
     def __post_init__(self) -> None:
-        height, width = self.image_size
+        size = self.image_size
+        if not (isinstance(size, tuple) and len(size) == 2 and all(type(side) is int for side in size)):
+            raise SimulationError(f"image_size is {size!r}; give height and width as two whole numbers")
+        height, width = size
         if min(height, width) < MIN_SIDE_PX:
             raise SimulationError(
                 f"image_size is {height} × {width} px; each side must be at least {MIN_SIDE_PX} px"
@@ -127,8 +130,8 @@ class SimulationConfig:
                 raise SimulationError(f"{name} is {getattr(self, name)!r}; choose {' or '.join(known)}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float):
-                self._check_number(field.name, value)
+            if field.type in (float, int, float | None) and not (value is None and field.default is None):
+                self._check_number(field.name, value, whole=field.type is int)
         for low, high in (
             ("dff_min", "dff_max"),
             ("event_tau_min_frames", "event_tau_max_frames"),
@@ -149,9 +152,11 @@ class SimulationConfig:
                 f"{self.mean_puncta:.0f} puncta are asked for in {height * width} pixels; ask for fewer"
             )
 
-    def _check_number(self, name: str, value: float) -> None:
-        if not math.isfinite(value):
-            raise SimulationError(f"{name} is {value}; it must be a finite number")
+    def _check_number(self, name: str, value: object, *, whole: bool) -> None:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise SimulationError(f"{name} is {value!r}; it must be a finite number")
+        if whole and not isinstance(value, int):
+            raise SimulationError(f"{name} is {value}; it must be a whole number")
         if name in FRACTIONS:
             if not 0 <= value <= 1:
                 raise SimulationError(f"{name} is {value}; it must lie between 0 and 1")

@@ -87,7 +87,8 @@ class WaveletEngine:
                     "crop the map to the recorded region"
                 )
         scaled = np.asarray(self._camera.read_variance, np.float32) / np.float32(self._camera.excess**2)
-        return np.ascontiguousarray(np.broadcast_to(scaled, shape))
+        # A copy, because numba would compile everything once more for a read-only view.
+        return np.array(np.broadcast_to(scaled, shape), order="C")
 
 
 def warm_up() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Mapping
+from contextlib import closing
 from itertools import permutations
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,27 +13,33 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
+from acquire.frame import Frame, SourceError, SourceInfo
 from acquire.source import ASSUMED_INTERVAL_S, open_source
 
 N, H, W = 5, 9, 14
 MOVIE = np.random.default_rng(2).integers(0, 4096, (N, 2, H, W), np.uint16)
 
 
+def read(path: Path, **how: float) -> tuple[SourceInfo, list[Frame], Mapping[str, int]]:
+    with closing(open_source(path, **how)) as source:  # type: ignore[arg-type]
+        return source.info, list(source.frames()), source.losses
+
+
 def pixels(path: Path) -> NDArray[np.uint16]:
-    source = open_source(path)
-    frames = list(source.frames())
-    source.close()
-    source.close()
+    info, frames, losses = read(path)
     assert [frame.seq for frame in frames] == list(range(len(frames)))
-    assert source.info.n_frames == len(frames) and not source.losses
+    assert info.n_frames == len(frames) and not losses
     return np.stack([frame.pixels for frame in frames])
 
 
-@pytest.mark.parametrize("axes", ["".join(order) + "YX" for order in permutations("TCZ")] + ["TCYX", "CTYX"])
-@pytest.mark.parametrize("time_axis", ["T", "Z"])
+ORDERS = ["".join(order) + "YX" for order in permutations("TCZ")]
+
+
+@pytest.mark.parametrize(
+    ("axes", "time_axis"),
+    [(axes, "T") for axes in [*ORDERS, "TCYX", "CTYX"]] + [(axes, "Z") for axes in [*ORDERS, "ZCYX", "CZYX"]],
+)
 def test_ome_in_any_order(tmp_path: Path, axes: str, time_axis: str) -> None:
-    if time_axis not in axes:
-        pytest.skip("these axes have no Z")
     source_axes = f"{time_axis}CYX"
     other = {"T": "Z", "Z": "T"}[time_axis]
     movie = MOVIE.transpose([source_axes.index(axis) for axis in axes if axis != other])
@@ -51,37 +59,38 @@ def test_ome_metadata(tmp_path: Path) -> None:
         "SignificantBits": 12,
     }
     tifffile.imwrite(tmp_path / "cell 1.ome.tif", MOVIE, metadata=metadata)
-    source = open_source(tmp_path / "cell 1.ome.tif")
-    assert source.info.name == "cell 1"
-    assert source.info.bit_depth == 12
-    assert source.info.interval_s == pytest.approx(0.05)
-    assert source.info.pixel_size_nm == pytest.approx(108)
-    assert [frame.time_s for frame in source.frames()] == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
-    overridden = open_source(tmp_path / "cell 1.ome.tif", interval_ms=20)
-    assert overridden.info.interval_s == 0.02
-    assert [frame.time_s for frame in overridden.frames()][-1] == pytest.approx(0.08)
+    info, frames, _ = read(tmp_path / "cell 1.ome.tif")
+    assert (info.name, info.bit_depth) == ("cell 1", 12)
+    assert info.interval_s == pytest.approx(0.05)
+    assert info.pixel_size_nm == pytest.approx(108)
+    assert [frame.time_s for frame in frames] == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
+    info, frames, _ = read(tmp_path / "cell 1.ome.tif", interval_ms=20)
+    assert info.interval_s == 0.02
+    assert frames[-1].time_s == pytest.approx(0.08)
 
 
 def test_ome_times_of_planes(tmp_path: Path) -> None:
     planes = {"DeltaT": [0.1 * (i // 2) for i in range(2 * N)]}
     tifffile.imwrite(tmp_path / "m.ome.tif", MOVIE, metadata={"axes": "TCYX", "Plane": planes})
-    assert open_source(tmp_path / "m.ome.tif").info.interval_s == pytest.approx(0.1)
+    assert read(tmp_path / "m.ome.tif")[0].interval_s == pytest.approx(0.1)
 
 
 def test_default_pixel_size_is_not_believed(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "m.ome.tif", MOVIE, metadata={"axes": "TCYX", "PhysicalSizeX": 1.0})
-    assert open_source(tmp_path / "m.ome.tif").info.pixel_size_nm is None
+    assert read(tmp_path / "m.ome.tif")[0].pixel_size_nm is None
     tifffile.imwrite(tmp_path / "n.tif", MOVIE[:, 0], resolution=(72, 72), resolutionunit="INCH")
-    assert open_source(tmp_path / "n.tif").info.pixel_size_nm is None
-    tifffile.imwrite(tmp_path / "o.tif", MOVIE[:, 0], imagej=True, resolution=(9.26, 9.26))
-    assert open_source(tmp_path / "o.tif").info.pixel_size_nm is None
+    assert read(tmp_path / "n.tif")[0].pixel_size_nm is None
+    tifffile.imwrite(
+        tmp_path / "o.tif", MOVIE[:, 0], imagej=True, resolution=(9.26, 9.26), metadata={"axes": "TYX"}
+    )
+    assert read(tmp_path / "o.tif")[0].pixel_size_nm is None
 
 
 def test_unknown_interval_is_assumed_in_times_only(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "m.tif", MOVIE[:, 0])
-    source = open_source(tmp_path / "m.tif")
-    assert source.info.interval_s is None
-    assert [frame.time_s for frame in source.frames()][-1] == pytest.approx(4 * ASSUMED_INTERVAL_S)
+    info, frames, _ = read(tmp_path / "m.tif")
+    assert info.interval_s is None
+    assert frames[-1].time_s == pytest.approx(4 * ASSUMED_INTERVAL_S)
 
 
 @pytest.mark.parametrize("axes", ["TCYX", "ZCYX"])
@@ -89,10 +98,16 @@ def test_imagej(tmp_path: Path, axes: str) -> None:
     metadata = {"axes": axes, "finterval": 0.02, "unit": "um"}
     tifffile.imwrite(tmp_path / "m.tif", MOVIE, imagej=True, resolution=(1 / 0.108,) * 2, metadata=metadata)
     np.testing.assert_array_equal(pixels(tmp_path / "m.tif"), MOVIE)
-    info = open_source(tmp_path / "m.tif").info
+    info = read(tmp_path / "m.tif")[0]
     assert info.interval_s == 0.02
     assert info.pixel_size_nm == pytest.approx(108)
     assert info.description.startswith("ImageJ hyperstack")
+
+
+def test_imagej_movie_saved_without_axes(tmp_path: Path) -> None:
+    movie = np.arange(8 * H * W, dtype=np.uint16).reshape(8, H, W)
+    tifffile.imwrite(tmp_path / "m.tif", movie, imagej=True)
+    np.testing.assert_array_equal(pixels(tmp_path / "m.tif"), movie[:, None])
 
 
 def test_imagej_stack_with_one_directory(tmp_path: Path) -> None:
@@ -145,7 +160,7 @@ def test_8_bit(tmp_path: Path) -> None:
     movie = (MOVIE >> 4).astype(np.uint8)
     tifffile.imwrite(tmp_path / "m.tif", movie, imagej=True, metadata={"axes": "TCYX"})
     np.testing.assert_array_equal(pixels(tmp_path / "m.tif"), movie)
-    assert open_source(tmp_path / "m.tif").info.bit_depth == 8
+    assert read(tmp_path / "m.tif")[0].bit_depth == 8
 
 
 def test_packed_12_bit(tmp_path: Path) -> None:
@@ -154,7 +169,7 @@ def test_packed_12_bit(tmp_path: Path) -> None:
     )
     assert (tmp_path / "m.tif").stat().st_size < MOVIE[:, 0].nbytes + 2000
     np.testing.assert_array_equal(pixels(tmp_path / "m.tif"), MOVIE[:, :1])
-    assert open_source(tmp_path / "m.tif").info.bit_depth == 12
+    assert read(tmp_path / "m.tif")[0].bit_depth == 12
 
 
 def test_ome_of_several_files(tmp_path: Path) -> None:
@@ -181,9 +196,8 @@ def test_ome_of_several_files(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / name, MOVIE[:, channel], description=xml, metadata=None)
     np.testing.assert_array_equal(pixels(tmp_path / names[0]), MOVIE)
     (tmp_path / names[1]).rename(tmp_path / "elsewhere.tif")
-    source = open_source(tmp_path / names[0])
-    with pytest.raises(Exception, match="file is missing or unreadable: 5"):
-        list(source.frames())
+    with pytest.raises(SourceError, match="file is missing or unreadable: 5"):
+        read(tmp_path / names[0])
 
 
 def test_renamed_ome_file(tmp_path: Path) -> None:
@@ -216,10 +230,10 @@ def test_folder_with_micro_manager_names(tmp_path: Path, name: str) -> None:
     summary = {"Summary": {"Interval_ms": 20, "PixelSize_um": 0.11, "BitDepth": 12}, "Coords-0": {}}
     (tmp_path / "metadata.txt").write_text(json.dumps(summary, indent=1))
     np.testing.assert_array_equal(pixels(tmp_path), MOVIE)
-    info = open_source(tmp_path).info
+    info = read(tmp_path)[0]
     assert (info.interval_s, info.bit_depth, info.n_frames) == (0.02, 12, N)
     assert info.pixel_size_nm is not None and math.isclose(info.pixel_size_nm, 110)
     (tmp_path / name.format(c=1, t=2, n="640 calcium")).unlink()
-    source = open_source(tmp_path)
-    assert [frame.seq for frame in source.frames()] == [0, 1, 3, 4]
-    assert source.losses == {"never written": 1}
+    _, frames, losses = read(tmp_path)
+    assert [frame.seq for frame in frames] == [0, 1, 3, 4]
+    assert losses == {"never written": 1}

@@ -1,5 +1,6 @@
 """Channel layouts: every pixel lands in its channel, and what does not fit is refused with its numbers."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,8 @@ def write(folder: Path, layout: Layout) -> dict[str, Path]:
 
 
 def pixels(**how: object) -> NDArray[np.uint16]:
-    source = open_source(**how)  # type: ignore[arg-type]
-    frames = list(source.frames())
-    source.close()
+    with closing(open_source(**how)) as source:  # type: ignore[arg-type]
+        frames = list(source.frames())
     assert all(frame.pixels.shape == source.info.shape for frame in frames)
     assert all(frame.pixels.dtype == np.uint16 for frame in frames)
     assert source.info.n_frames == len(frames) and not source.losses

@@ -1,8 +1,5 @@
 import json
-import resource
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -118,7 +115,7 @@ def assert_table(table, schema, rows):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(results=runs(), flush_after=st.sets(st.integers(0, 11)))
 def test_the_tables_hold_what_was_recorded(tmp_path_factory, results, flush_after):
     folder = tmp_path_factory.mktemp("run")
@@ -253,9 +250,8 @@ def test_an_unwritable_folder_is_one_sentence(tmp_path):
         Recorder(tmp_path / "nowhere", START)
 
 
-def record_until_full(folder: Path) -> tuple[int, StreamError]:
-    """Record until the disk is full; gives the frames that were written whole."""
-    recorder = Recorder(folder, START)
+def record_until_full(recorder: Recorder) -> tuple[int, StreamError]:
+    """Record until the disk is full; gives the frames that were written whole, and the error."""
     written = 0
     with pytest.raises(StreamError) as caught:
         for seq in range(1000):
@@ -280,16 +276,18 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_recorded(tmp_path):
     try:
         run = place / "run"
         run.mkdir()
-        written, error = record_until_full(run)
+        recorder = Recorder(run, START)
+        written, error = record_until_full(recorder)
         assert written > 10
         assert str(run / "journal") in str(error)
         assert "No space left on device (0.0 MB are free there)" in str(error)
         with pytest.raises(StreamError, match="piezo1 recover"):
             open_run(run)
+        assert not (run / "folding").exists()
         subprocess.run(["mount", "-o", "remount,size=20m", str(place)], check=True)
-        from stream.complete import recover
-
-        info = json.loads((run / "run.json").read_text())
-        assert info["results"] == "journal"
+        info = recorder.finish()
+        assert info["state"] == f"failed: {error}"
+        assert info["counts"]["frames_out"] == len(open_run(run).frames()) == written
+        assert info["counts"]["puncta"] == 100 * written
     finally:
         subprocess.run(["umount", str(place)], check=True)

@@ -1,4 +1,5 @@
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def links(labels, longest=11):
         (a, b)
         for seen in sightings.values()
         if len(seen) >= 3
-        for a, b in zip(seen, seen[1:], strict=False)
+        for a, b in itertools.pairwise(seen)
         if b[0] - a[0] <= longest
     }
 

@@ -92,7 +92,7 @@ def test_a_result_comes_back_as_it_was(n, gaps):
     [
         wire.Hello(1),
         wire.Start.of(SourceInfo("m", (2, 4, 6), 10, 0.05, None, 16, "TIFF")),
-        wire.End(10, 8, {"file is truncated": 2}, "end", "", 1.5),
+        wire.End(10, 8, {"file is truncated": 2}, "end", "", 1.5, {"read": 0.2}),
         wire.Received(),
         wire.Failed("disk full"),
     ],
@@ -155,7 +155,7 @@ def damage(draw: st.DrawFn, valid: list[bytes]) -> list[bytes]:
 
 
 FRAME, RESULT = raw(wire.encode_frame(frame(), 0)), raw(wire.encode_result(result()))
-CONTROL = raw(wire.encode_control(wire.End(10, 8, {"a": 1}, "end", "", 1.5)))
+CONTROL = raw(wire.encode_control(wire.End(10, 8, {"a": 1}, "end", "", 1.5, {"read": 0.2})))
 DECODERS = [(wire.decode_frame, FRAME), (wire.decode_result, RESULT), (wire.decode_control, CONTROL)]
 
 

@@ -165,19 +165,27 @@ def test_blinking_follows_its_probabilities():
 
 def test_bleaching_follows_its_mean_life_and_births_keep_the_density():
     config = SimulationConfig(
-        **STILL | {"mean_life_frames": 30.0, "num_puncta_mean": 400, "n_frames": 200, "image_size": (128, 128)}
+        **STILL
+        | {"mean_life_frames": 30.0, "num_puncta_mean": 400, "n_frames": 200, "image_size": (128, 128)}
     )
     frames = list(simulate(config, 6))
     n = np.array([len(f.truth.track_id) for f in frames])
     assert n[-50:].mean() == pytest.approx(n[:50].mean(), rel=0.08)
-    lives = [len(t) for t in tracks_of(frames).values() if 0 not in t and max(t) < 150]
-    assert np.mean(lives) == pytest.approx(30, rel=0.15)
+    # Born early enough that all but 1 % have bleached before the movie ends.
+    lives = [len(t) for t in tracks_of(frames).values() if 0 < min(t) < 60]
+    assert len(lives) > 500
+    assert np.mean(lives) == pytest.approx(30, rel=0.1)
 
 
 def test_photon_numbers_are_log_normal_between_and_within_puncta():
     config = SimulationConfig(
         **STILL
-        | {"num_puncta_mean": 500, "image_size": (128, 128), "photons_sd_between": 0.4, "photons_sd_within": 0.2}
+        | {
+            "num_puncta_mean": 500,
+            "image_size": (128, 128),
+            "photons_sd_between": 0.4,
+            "photons_sd_within": 0.2,
+        }
     )
     photons: dict[int, list[float]] = {}
     for frame in simulate(config, 3):
@@ -218,7 +226,9 @@ def test_events_agree_with_the_truth_of_their_puncta():
         for track, value, on in zip(f.truth.track_id.tolist(), f.truth.dff, f.truth.is_open, strict=True)
     }
     events = [e for f in frames for e in f.events]
-    rate = len(events) / (np.mean([len(f.truth.track_id) for f in frames]) * config.n_frames * config.interval_s)
+    rate = len(events) / (
+        np.mean([len(f.truth.track_id) for f in frames]) * config.n_frames * config.interval_s
+    )
     assert rate == pytest.approx(config.event_rate_hz, rel=0.25)
     for event in events:
         track = event.track_id
@@ -238,6 +248,11 @@ def test_events_agree_with_the_truth_of_their_puncta():
     "options",
     [
         {"image_size": (0, 256)},
+        {"image_size": 256},
+        {"image_size": (64.5, 64)},
+        {"n_frames": 2.5},
+        {"photons": "many"},
+        {"psf_sigma_nm": None},
         {"n_frames": 0},
         {"interval_ms": -1.0},
         {"pixel_size_nm": 0.0},

@@ -1,0 +1,90 @@
+"""What several benchmarks need: peak memory of a run's processes, movies, figures as JSON."""
+
+import json
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import psutil
+import tifffile
+
+SAMPLE_S = 0.02
+MIB = 2**20
+
+
+class PeakMemory:
+    """Peak resident memory in MiB of each child process by its role, sampled every 20 ms while active."""
+
+    def __init__(self) -> None:
+        self.peak_mib: dict[str, float] = {}
+        self._stop = Event()
+        self._thread = Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(SAMPLE_S):
+            for role, child in children().items():
+                try:
+                    used = child.memory_info().rss / MIB
+                except psutil.Error:  # it has ended meanwhile
+                    continue
+                self.peak_mib[role] = max(used, self.peak_mib.get(role, 0.0))
+
+
+def children() -> dict[str, psutil.Process]:
+    """Running parts of this process's runs, by role ("source", "analysis")."""
+    found = {}
+    for child in psutil.Process().children():
+        try:
+            command = child.cmdline()
+        except psutil.Error:
+            continue
+        if "-m" in command:
+            role = command[command.index("-m") + 2 :][:1]
+            found.update({name: child for name in role if name in ("source", "analysis")})
+    return found
+
+
+@contextmanager
+def noise_movie(n_frames: int, side: int, interval_s: float) -> Iterator[Path]:
+    """A dual-channel movie of camera noise in a temporary folder, quick to write at any length."""
+    rng = np.random.default_rng(1)
+    block = rng.poisson(20, (64, 2, side, side)).astype(np.uint16) + np.uint16(100)
+    with tempfile.TemporaryDirectory(prefix="piezo1-bench-") as folder:
+        path = Path(folder) / "noise.tif"
+        metadata = {"axes": "TCYX", "TimeIncrement": interval_s, "PhysicalSizeX": 0.108}
+        with tifffile.TiffWriter(path, bigtiff=True, ome=True) as writer:
+            writer.write(
+                (block[i % 64, channel] for i in range(n_frames) for channel in (0, 1)),
+                shape=(n_frames, 2, side, side),
+                dtype=np.uint16,
+                photometric="minisblack",
+                metadata=metadata,
+            )
+        yield path
+
+
+def save_figures(path: Path | None, figures: Mapping[str, Any]) -> None:
+    """Write figures and the machine they were measured on as JSON, where a path is given."""
+    if path is not None:
+        machine = {
+            "system": platform.platform(),
+            "python": platform.python_version(),
+            "cpus": psutil.cpu_count(),
+        }
+        path.write_text(json.dumps({"machine": machine, **figures}, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,234 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import tifffile
+
+from acquire.frame import SourceError
+from bench.measure import children
+from stream.complete import recover
+from stream.config import ConfigError, load_config
+from stream.pipeline import Supervisor
+from stream.run import open_run
+from stream.status import Note, Progress
+
+
+def run(options, **kwargs):
+    return Supervisor(load_config(options=options), **kwargs).run()
+
+
+@pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
+def test_every_transport_gives_the_same_finished_run(settings, transport):
+    outcome = run(settings(), transport=transport)
+    assert outcome.problem == ""
+    opened = open_run(outcome.folder)
+    assert opened.info["state"] == "finished"
+    assert opened.frames()["frame"].tolist() == list(range(60))
+    assert len(opened.puncta()) > 300 and len(opened.tracks()) > 5
+    # The same recording and configuration give the same tables, whatever carried the frames.
+    reference = open_run(run(settings(), transport="inproc").folder)
+    for table in ("puncta", "trajectories", "tracks", "events"):
+        pd.testing.assert_frame_equal(getattr(opened, table)(), getattr(reference, table)())
+    assert sorted(p.name for p in outcome.folder.iterdir() if p.suffix not in (".csv", ".parquet")) == [
+        "run.json"
+    ]
+
+
+def test_progress_and_notes_are_told(settings):
+    heard = []
+    options = settings()
+    del options["camera.offset"]
+    run(options, transport="inproc", on_status=heard.append)
+    last = [s for s in heard if isinstance(s, Progress)][-1]
+    assert (last.n_out, last.n_total, last.missing) == (60, 60, 0)
+    assert any(isinstance(s, Note) and "camera.offset is not given" in s.text for s in heard)
+
+
+def test_one_channel_switches_the_calcium_stage_off_and_says_so(settings, sample, tmp_path):
+    single = tmp_path / "single.tif"
+    tifffile.imwrite(single, tifffile.imread(sample / "movie.tif")[:20, 0], photometric="minisblack")
+    options = settings(source__path=single, optics__pixel_size_nm=108.0)
+    outcome = run(options, transport="inproc")
+    assert outcome.info["source"]["shape"][0] == 1
+    assert any("calcium stage is off" in text for text in outcome.info["warnings"])
+    assert any("frame interval is not recorded" in text for text in outcome.info["warnings"])
+    opened = open_run(outcome.folder)
+    assert len(opened.puncta()) > 100
+    assert opened.events().empty and opened.puncta()["calcium_dff"].isna().all()
+
+
+def test_a_truncated_movie_is_analysed_to_its_last_good_frame(settings, sample, tmp_path):
+    cut = tmp_path / "cut.tif"
+    whole = (sample / "movie.tif").read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    options = settings(source__path=cut, optics__pixel_size_nm=108.0, channels__layout="interleaved")
+    outcome = run(options, transport="inproc")
+    counts = outcome.info["counts"]
+    assert outcome.info["state"] == "finished"
+    assert counts["frames_in"] == 60 and 20 <= counts["frames_out"] < 40
+    assert counts["missing_by_cause"] == {"file is truncated": 60 - counts["frames_out"]}
+
+
+def test_live_counts_what_a_slow_analysis_misses(settings):
+    child = (sys.executable, "-m", "bench.slow_child", "0.03")
+    outcome = run(
+        settings(source__delivery="live", source__speed="realtime", source__interval_ms=10.0), child=child
+    )
+    counts = outcome.info["counts"]
+    assert outcome.info["state"] == "finished"
+    assert counts["frames_out"] < 40
+    assert sum(counts["missing_by_cause"].values()) == 60 - counts["frames_out"]
+    frames = open_run(outcome.folder).frames()
+    assert (np.diff(frames["frame"], prepend=-1) - 1 == frames["missing_before"]).all()
+
+
+def test_realtime_replay_takes_as_long_as_the_recording(settings):
+    began = time.monotonic()
+    run(settings(source__speed=4.0), transport="inproc")
+    assert time.monotonic() - began > 59 * 0.05 / 4
+
+
+def slow_run(tmp_path, sample, *more):
+    """A replay in a process of its own that takes 15 s if nobody ends it."""
+    command = [
+        sys.executable,
+        "-m",
+        "piezo1",
+        "replay",
+        str(sample / "movie.tif"),
+        "-o",
+        str(tmp_path / "runs"),
+    ]
+    return subprocess.Popen(
+        [*command, "--speed", "0.2", *more], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def wait_for_results(folder: Path) -> Path:
+    """The run folder, as soon as its journal holds results."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for journal in folder.glob("*/journal/frames.arrow"):
+            if journal.stat().st_size > 3000:
+                return journal.parents[1]
+        time.sleep(0.05)
+    raise AssertionError("no results within 60 s")
+
+
+def test_ctrl_c_ends_a_run_finished_and_readable(tmp_path, sample):
+    with slow_run(tmp_path, sample) as process:
+        folder = wait_for_results(tmp_path / "runs")
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    opened = open_run(folder)
+    assert opened.info["state"] == "interrupted"
+    assert 0 < len(opened.frames()) < 60
+    assert "Traceback" not in output
+
+
+def test_a_killed_analysis_is_told_and_the_run_recovers(tmp_path, sample):
+    with slow_run(tmp_path, sample) as process:
+        folder = wait_for_results(tmp_path / "runs")
+        (analysis,) = [c for c in psutil.Process(process.pid).children() if "analysis" in c.cmdline()]
+        analysis.kill()
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "the analysis was killed by signal 9" in output and f"piezo1 recover {folder}" in output
+    recover(folder)
+    assert len(open_run(folder).frames()) > 0
+
+
+def test_a_killed_source_leaves_a_finished_run(tmp_path, sample):
+    with slow_run(tmp_path, sample) as process:
+        folder = wait_for_results(tmp_path / "runs")
+        (source,) = [c for c in psutil.Process(process.pid).children() if "source" in c.cmdline()]
+        source.kill()
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "the source disappeared after" in output
+    opened = open_run(folder)
+    assert opened.info["state"].startswith("failed: the source disappeared") and len(opened.frames()) > 0
+
+
+def test_a_killed_supervisor_does_not_leave_children_behind(tmp_path, sample):
+    with slow_run(tmp_path, sample) as process:
+        folder = wait_for_results(tmp_path / "runs")
+        parts = psutil.Process(process.pid).children()
+        process.kill()
+        process.communicate()
+    _, alive = psutil.wait_procs(parts, timeout=20)
+    assert not alive
+    assert open_run(folder).info["state"] == "interrupted"
+
+
+def test_an_engine_that_fails_ends_the_run_with_what_was_found(settings, tmp_path):
+    failing = tmp_path / "failing_child.py"
+    failing.write_text(
+        "import sys\n"
+        "from stream import child\n"
+        "from stream.analyser import analyse\n"
+        "from stream.job import Job\n"
+        "from model.engines.choose import choose_engine\n"
+        "class Failing:\n"
+        "    def __init__(self, *a): self.engine = choose_engine(*a); self.description = 'failing'\n"
+        "    def step(self, frame):\n"
+        "        if frame.seq == 30: raise MemoryError('out of memory on frame 30')\n"
+        "        return self.engine.step(frame)\n"
+        "    def flush(self): return []\n"
+        "def slow(job, context, stop): analyse(job, context, stop, Failing)\n"
+        "role = sys.argv[1]\n"
+        "child.run_part(slow if role == 'analysis' else child.part(role), Job.from_json(sys.argv[2]))\n"
+    )
+    outcome = run(settings(), child=(sys.executable, str(failing)))
+    assert "MemoryError: out of memory on frame 30" in outcome.problem
+    opened = open_run(outcome.folder)
+    assert opened.info["state"] == f"failed: {outcome.problem}"
+    assert len(opened.frames()) == 30
+    assert "Traceback" in (outcome.folder / "analysis.log").read_text()
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "geteuid"), reason="file size limits are POSIX")
+def test_a_full_disk_is_told_and_what_was_written_is_kept(settings, tmp_path):
+    limited = tmp_path / "limited_child.py"
+    limited.write_text(
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from stream import child\n"
+        "from stream.job import Job\n"
+        "role = sys.argv[1]\n"
+        "if role == 'analysis': resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "child.run_part(child.part(role), Job.from_json(sys.argv[2]))\n"
+    )
+    outcome = run(settings(source__speed=1.0), child=(sys.executable, str(limited)))
+    assert "cannot write" in outcome.problem and "MB are free" in outcome.problem
+    assert recover(outcome.folder).info["counts"]["frames_out"] > 0
+
+
+def test_bad_input_is_refused_before_anything_starts(settings, tmp_path):
+    with pytest.raises(SourceError, match=r"nowhere\.tif"):
+        Supervisor(load_config(options=settings(source__path=tmp_path / "nowhere.tif")))
+    plain = tmp_path / "plain.tif"
+    tifffile.imwrite(plain, np.zeros((4, 32, 32), np.uint16), photometric="minisblack")
+    with pytest.raises(ConfigError, match="does not record its pixel size"):
+        Supervisor(load_config(options=settings(source__path=plain)))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_existing_run_folder_is_not_overwritten(settings):
+    run(settings(output__name="mine", source__max_frames=3), transport="inproc")
+    with pytest.raises(ConfigError, match="mine exists"):
+        run(settings(output__name="mine"), transport="inproc")
+
+
+def test_two_runs_at_once_do_not_meet(settings):
+    first, second = (Supervisor(load_config(options=settings()), transport="tcp") for _ in range(2))
+    assert first.folder != second.folder
+    assert first.run().problem == "" and second.run().problem == ""
+    assert not children()

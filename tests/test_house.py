@@ -1,0 +1,115 @@
+"""The house itself: packages, configuration file, README and exit codes."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import piezo1 as command_line
+from stream.config import RunConfig, load_config
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("acquire", "model", "stream", "train", "dashboard", "bench", "piezo1")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_package_is_the_one_of_this_repository(name):
+    assert ROOT in Path(import_module(name).__file__).parents
+
+
+def test_the_shipped_configuration_holds_every_key_at_its_default():
+    assert load_config(ROOT / "configs" / "replay.yaml") == RunConfig()
+    text = (ROOT / "configs" / "replay.yaml").read_text(encoding="utf-8")
+    for section, field in RunConfig.model_fields.items():
+        assert f"\n{section}:" in text
+        for key in field.annotation.model_fields:
+            assert f"\n  {key}:" in text, f"{section}.{key} is not in configs/replay.yaml"
+
+
+@pytest.fixture
+def piezo1(capsys, monkeypatch):
+    """Run the command line in this process; gives its exit code and what it printed."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["piezo1", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+COMMANDS = ("demo", "simulate", "replay", "evaluate", "recover", "doctor", "bench")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(piezo1, command):
+    code, out, _ = piezo1(command, "--help")
+    assert code == 0
+    assert "Example: piezo1" in out or command == "bench"
+
+
+def test_doctor_names_what_it_found_and_the_engine(piezo1):
+    code, out, _ = piezo1("doctor")
+    assert code == 0
+    for subject in ("CPU", "GPU", "TensorRT", "Qt", "Micro-Manager", "engine"):
+        assert f"\n{subject} " in out
+    assert "wavelet" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["replay"], 1, "no movie is given"),
+        (["replay", "nowhere.tif"], 1, "nowhere.tif"),
+        (
+            ["replay", "x.tif", "--set", "camera.ofset=1"],
+            2,
+            "camera.ofset is not a known key; known here: offset,",
+        ),
+        (["replay", "x.tif", "--set", "camera.offset=dark"], 2, "camera.offset is 'dark'"),
+        (["replay", "x.tif", "--set", "camera"], 2, "is not section.key=value"),
+        (["replay", "x.tif", "--config", "nowhere.yaml"], 2, "cannot read configuration nowhere.yaml"),
+        (["replay", "x.tif", "--speed", "fast"], 2, "source.speed is 'fast'"),
+        (["replay", "x.tif", "--layout", "diagonal"], 2, "channels.layout is 'diagonal'"),
+        (["replay", "x.tif", "--engine", "magic"], 2, "engine.name is 'magic'"),
+        (["replay", "--no-such-option"], 2, "No such option"),
+        (["recover", "nowhere"], 1, "nowhere is not a run folder"),
+        (["evaluate", "nowhere", "--truth", "x"], 1, "nowhere is not a run folder"),
+        (["simulate", "-o", "x", "--set", "foton=3"], 1, "known: image_size"),
+        (["simulate", "-o", "x", "--psf-type", "square"], 1, "psf_type is 'square'"),
+    ],
+)
+def test_a_mistake_gives_one_sentence_and_an_exit_code(
+    piezo1, arguments, code, sentence, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    ended, _, err = piezo1(*arguments)
+    assert ended == code
+    assert sentence in err
+    assert not list(tmp_path.iterdir())  # nothing is left behind
+
+
+def test_a_mistake_shows_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "piezo1", "replay", "nowhere.tif"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("error: ") and answer.stderr.count("\n") == 1
+
+
+def test_the_guides_spelling_of_options_works(piezo1, tmp_path):
+    code, _, _ = piezo1(
+        "simulate", "--output", str(tmp_path / "set"), "--num_samples", "2", "--frames_per_sample", "4",
+        "--image_size", "32", "48", "--num_puncta_mean", "5", "--psf_type", "gaussian",
+    )  # fmt: skip
+    assert code == 0
+    for name in ("movie.tif", "ground_truth.csv", "calcium_events.csv", "metadata.json"):
+        assert (tmp_path / "set" / "sample_00001" / name).exists()
+
+
+def test_the_readme_names_the_two_commands():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in ("demo", "tests"):
+        assert f"<!-- command: {name} -->\n```" in text
