@@ -129,20 +129,24 @@ def simulate(
 
     from train.movie import write_dataset
     from train.options import simulation_config
+    from train.simulation_config import SimulationError
 
-    settings = simulation_config(
-        sets or [],
-        n_frames=frames_per_sample,
-        image_size=image_size,
-        num_puncta_mean=num_puncta_mean,
-        psf_type=psf_type,
-        psf_sigma_nm=sigma_nm,
-        pixel_size_nm=pixel_size_nm,
-        interval_ms=interval_ms,
-        camera=camera,
-        offset_adu=baseline,
-        read_noise_e=read_noise_std,
-    )
+    try:
+        settings = simulation_config(
+            sets or [],
+            n_frames=frames_per_sample,
+            image_size=image_size,
+            num_puncta_mean=num_puncta_mean,
+            psf_type=psf_type,
+            psf_sigma_nm=sigma_nm,
+            pixel_size_nm=pixel_size_nm,
+            interval_ms=interval_ms,
+            camera=camera,
+            offset_adu=baseline,
+            read_noise_e=read_noise_std,
+        )
+    except SimulationError as error:  # nothing was written yet: the options are wrong
+        _fail(str(error), 2)
     with Progress(console=out) as bar:
         task = bar.add_task("simulate", total=None)
         samples = write_dataset(
@@ -194,6 +198,40 @@ def doctor() -> None:
 
     for subject, finding in examine():
         out.print(f"[bold]{subject:14}[/] {escape(finding)}", soft_wrap=True)
+
+
+@bench_app.command("pipeline")
+def bench_pipeline(json: Json = None) -> None:
+    """Frames/s end to end at 256 × 256 with 100 puncta, and the share of each stage."""
+    from bench.pipeline import run
+
+    run(json, out)
+
+
+@bench_app.command("transport")
+def bench_transport(json: Json = None) -> None:
+    """Lossless with a slow consumer, live with one too slow for the camera."""
+    from bench.transport import run
+
+    run(json, out)
+
+
+@bench_app.command("memory")
+def bench_memory(json: Json = None) -> None:
+    """Peak memory for 500 frames, 5,000 frames and a 4 GB BigTIFF (needs 5 GB of disk)."""
+    from bench.memory import run
+
+    run(json, out)
+
+
+@bench_app.command("recovery")
+def bench_recovery(
+    json: Json = None, kills: Annotated[int, typer.Option(min=1, help="how often to kill")] = 20
+) -> None:
+    """Kill the analysis at random moments and recover the runs."""
+    from bench.recovery import run
+
+    run(json, out, kills)
 
 
 def main() -> NoReturn:

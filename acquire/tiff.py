@@ -76,6 +76,7 @@ def _described(path: Path, planes: Planes, described: Described) -> Recording:
 
 def _ome(path: Path, planes: Planes, movie: OmeMovie) -> Recording:
     if len(movie.files) > 1:
+        grid = time_by_channel(movie.planes, movie.axes, str(path))
         planes.close()
         planes = Planes([path.parent / name for name in movie.files])
     else:
@@ -83,11 +84,12 @@ def _ome(path: Path, planes: Planes, movie: OmeMovie) -> Recording:
         n_promised = int(written.max(initial=-1)) + 1
         n_pages = planes.file(0).expect(n_promised)
         movie.planes[movie.planes >= n_pages] = CUT_OFF
+        grid = time_by_channel(movie.planes, movie.axes, str(path))
     return Recording(
         name=path.name.removesuffix(path.suffix).removesuffix(".ome"),
         kind="OME-TIFF" + (f" of {len(movie.files)} files" if len(movie.files) > 1 else ""),
         planes=planes,
-        grid=time_by_channel(movie.planes, movie.axes, str(path)),
+        grid=grid,
         bit_depth=movie.bit_depth or planes.file(0).first.bitspersample,
         interval_s=movie.interval_s,
         pixel_size_nm=movie.pixel_size_nm,

@@ -70,13 +70,15 @@ def evaluate_run(run: Path, sample: Path) -> Evaluation:
         If either folder is not what it should be.
     """
     opened = open_run(run)
-    return evaluate(load_truth(sample), opened.puncta(), opened.trajectories(), opened.events())
+    return evaluate(load_truth(sample), opened.puncta(), opened.events())
 
 
 def draw_overview(run: Run, movie: Path, picture: Path) -> None:
-    """Draw one frame in the middle of a simulated movie with everything the run found in it."""
+    """Draw the frame of a simulated movie in which most calcium events are on."""
     n_frames = run.info["counts"]["frames_out"]
-    frame = n_frames // 2
+    events = run.events()
+    on = [((events["onset_frame"] <= f) & (f <= events["end_frame"])).sum() for f in range(n_frames)]
+    frame = max(range(n_frames), key=on.__getitem__)
     with tifffile.TiffFile(movie) as tiff:
         piezo1, calcium = (tiff.pages[2 * frame + channel].asarray() for channel in (0, 1))
     puncta = run.puncta()
@@ -86,7 +88,7 @@ def draw_overview(run: Run, movie: Path, picture: Path) -> None:
         calcium,
         puncta[puncta["frame"] == frame],
         run.trajectories(),
-        run.events(),
+        events,
         pixel_size_nm=run.info["pixel_size_nm"],
         interval_s=run.info["interval_s"],
         title=f"Simulated PIEZO1 puncta and calcium, frame {frame} of {n_frames}",

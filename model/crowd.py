@@ -25,7 +25,7 @@ from model.mle_fit import (
     fit_window,
 )
 from model.optics import Array, add_gaussians, gaussian_profile
-from model.wavelet import Image, local_maxima, wavelet_planes
+from model.wavelet import Image, local_maxima, smooth, wavelet_planes
 
 WINDOW_SIGMA = 3 / 1.6  # window radius in σ: ThunderSTORM fits 3 px around puncta of 1.6 px
 SEPARATION_SIGMA = 1.2  # of two fits closer than this, one describes noise of the other
@@ -61,7 +61,8 @@ def locate_puncta(image: Image, variance: Image, sigma: float, threshold: float)
     response = _response(sigma)
 
     fits = _starts(plane, level, sigma, response)
-    _sweep(image, variance, _render(fits, image.shape), fits, radius, sigma, ROUGH_ITERATIONS)
+    surroundings = _render(fits, image.shape), np.zeros_like(image)
+    _sweep(image, variance, surroundings, fits, radius, sigma, ROUGH_ITERATIONS)
     fits = _distinct(_brightest_first(fits), separation)
 
     # What the sharpest puncta that fit under these leave over. Merged neighbours fit broad, so the width
@@ -74,9 +75,11 @@ def locate_puncta(image: Image, variance: Image, sigma: float, threshold: float)
     residual = wavelet_planes(image - _render(fits, image.shape))[1]
     left_over = _starts(residual, level, sigma, response)
     fits = _distinct(np.concatenate([_split(fits, left_over, SPLIT_SIGMA * sigma), left_over]), separation)
-    _sweep(image, variance, _render(fits, image.shape), fits, radius, sigma, ROUGH_ITERATIONS)
+    surroundings = _surroundings(image, fits)
+    _sweep(image, variance, surroundings, fits, radius, sigma, ROUGH_ITERATIONS)
     fits = _distinct(_brightest_first(fits), separation)
-    converged = _sweep(image, variance, _render(fits, image.shape), fits, radius, sigma, FINE_ITERATIONS)
+    surroundings = _surroundings(image, fits)
+    converged = _sweep(image, variance, surroundings, fits, radius, sigma, FINE_ITERATIONS)
     fits = _distinct(_brightest_first(fits[converged]), separation)
     # A position less certain than the PSF is wide is none.
     certain = np.maximum(fits[:, N_PARAMETERS + X], fits[:, N_PARAMETERS + Y]) < fits[:, SIGMA]
@@ -105,6 +108,12 @@ def _render(fits: Array, shape: tuple[int, ...]) -> Image:
     light = np.zeros(shape, np.float32)
     add_gaussians(light, fits[:, X], fits[:, Y], fits[:, PHOTONS], fits[:, SIGMA])
     return light
+
+
+def _surroundings(image: Image, fits: Array) -> tuple[Image, Image]:
+    """Light of all puncta, and what is left of the image smoothed over about 5 px: its slow background."""
+    light = _render(fits, image.shape)
+    return light, smooth(smooth(smooth(image - light, 1), 2), 4)
 
 
 def _brightest_first(fits: Array) -> Array:
@@ -148,13 +157,21 @@ def _is_distinct(fits: Array, separation: float) -> NDArray[np.bool_]:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sweep(
-    image: Image, variance: Image, light: Image, fits: Array, radius: int, sigma: float, max_iterations: int
+    image: Image,
+    variance: Image,
+    surroundings: tuple[Image, Image],
+    fits: Array,
+    radius: int,
+    sigma: float,
+    max_iterations: int,
 ) -> NDArray[np.bool_]:
-    """Fit each punctum once, in place, beside the `light` of all less its own; say which converged.
+    """Fit each punctum once, in place, beside the light of all less its own; say which converged.
 
-    Failed fits get 0 photons.
+    The background of a fit is one number, at its centre; around it, it is taken to rise and fall with the
+    slow background in `surroundings`, as a slope would pull the position. Failed fits get 0 photons.
     """
     height, width = image.shape
+    light, slow = surroundings
     side = 2 * radius + 1
     counts_buffer, known_buffer = np.empty((side, side)), np.empty((side, side))
     converged = np.zeros(len(fits), np.bool_)
@@ -167,17 +184,22 @@ def _sweep(
         gaussian_profile(fit[X], fit[SIGMA], x0, px, unused_a, unused_b)
         gaussian_profile(fit[Y], fit[SIGMA], y0, py, unused_a, unused_b)
         counts, known = counts_buffer[: y1 - y0, : x1 - x0], known_buffer[: y1 - y0, : x1 - x0]
+        lowest = slow[y0:y1, x0:x1].min()
+        rise = float(slow[row, column] - lowest)
         for r in range(y1 - y0):
             own = fit[PHOTONS] * py[r]
             for c in range(x1 - x0):
                 read = float(variance[y0 + r, x0 + c])
                 counts[r, c] = max(image[y0 + r, x0 + c] + read, 0.0)
-                known[r, c] = max(light[y0 + r, x0 + c] - own * px[c], 0.0) + read
+                others = max(light[y0 + r, x0 + c] - own * px[c], 0.0)
+                known[r, c] = others + (slow[y0 + r, x0 + c] - lowest) + read
         if fit[BACKGROUND] == 0.0:  # the darkest side of the window is the least disturbed
             free = counts - known
             sides = min(free[0].mean(), free[-1].mean(), free[:, 0].mean(), free[:, -1].mean())
-            fit[BACKGROUND] = max(sides, MIN_BACKGROUND)
+            fit[BACKGROUND] = sides + rise
+        fit[BACKGROUND] = max(fit[BACKGROUND] - rise, MIN_BACKGROUND)
         status = fit_window(fit, counts, known, x0, y0, sigma, max_iterations)
+        fit[BACKGROUND] += rise
         converged[i] = status == CONVERGED
         if status == FAILED:
             fit[PHOTONS] = 0.0

@@ -149,6 +149,7 @@ class Analyser:
             frames_in=end.n_frames if end else None,
             missing=self._missing_by_cause(),
             events=analysis.close(),
+            source={"longest_wait_ms": end.longest_wait_ms, "cpu_ms": end.cpu_ms} if end else {},
         )
         return problem
 

@@ -87,6 +87,7 @@ class Analysis:
                 calcium=calcium,
                 stage_ms={
                     "queue": pending.queue_ms,
+                    "receive": arrival.receive_ms,
                     "engine": engine_ms / len(answers),
                     "tracker": (tracked - began) * 1e3,
                     "calcium": (done - tracked) * 1e3,

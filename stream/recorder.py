@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from stream.complete import complete
 from stream.journal import JournalWriter
@@ -112,6 +113,7 @@ class Recorder:
         missing: Mapping[str, int] | None = None,
         warnings: Sequence[str] = (),
         events: Sequence[CalciumEvent] = (),
+        source: Mapping[str, Any] | None = None,
     ) -> Info:
         """Fold the journal into tables and write the final `run.json`, which is returned.
 
@@ -130,6 +132,8 @@ class Recorder:
             More sentences for people.
         events
             Calcium events that ended with the run.
+        source
+            What the source reported of itself at the end, e.g. its CPU time a frame.
 
         Raises
         ------

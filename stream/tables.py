@@ -75,7 +75,7 @@ TRACKS = pa.schema(
     ]
 )
 CHANGES = ("born", "confirmed", "died", "dropped")
-STAGES = ("queue", "engine", "tracker", "calcium")
+STAGES = ("queue", "receive", "engine", "tracker", "calcium")
 
 
 def frames_schema(stages: Sequence[str]) -> pa.Schema:

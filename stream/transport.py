@@ -157,11 +157,22 @@ class FrameSender:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A received frame, the sender's wall clock (ns) and how many frames are missing right before it."""
+    """A received frame.
+
+    Attributes
+    ----------
+    sent_ns
+        The sender's wall clock when it handed the frame over.
+    missing_before
+        Frames missing right before this one.
+    receive_ms
+        What taking it from the socket and decoding it took.
+    """
 
     frame: Frame
     sent_ns: int
     missing_before: int
+    receive_ms: float
 
 
 class FrameReceiver:
@@ -289,6 +300,7 @@ class FrameReceiver:
         return False
 
     def _take(self) -> Arrival | None:
+        began = time.perf_counter()
         parts = self._frames.recv_multipart(copy=False)
         while not self._lossless and self._frames.poll(0):
             self.skipped += 1
@@ -307,7 +319,7 @@ class FrameReceiver:
         missing = frame.seq - self._next_seq
         self._next_seq = frame.seq + 1
         self.n_received += 1
-        return Arrival(frame, sent_ns, missing)
+        return Arrival(frame, sent_ns, missing, (time.perf_counter() - began) * 1e3)
 
 
 class ResultPublisher:

@@ -78,8 +78,8 @@ def test_doctor_names_what_it_found_and_the_engine(piezo1):
         (["replay", "--no-such-option"], 2, "No such option"),
         (["recover", "nowhere"], 1, "nowhere is not a run folder"),
         (["evaluate", "nowhere", "--truth", "x"], 1, "nowhere is not a run folder"),
-        (["simulate", "-o", "x", "--set", "foton=3"], 1, "known: image_size"),
-        (["simulate", "-o", "x", "--psf-type", "square"], 1, "psf_type is 'square'"),
+        (["simulate", "-o", "x", "--set", "foton=3"], 2, "known: image_size"),
+        (["simulate", "-o", "x", "--psf-type", "square"], 2, "psf_type is 'square'"),
     ],
 )
 def test_a_mistake_gives_one_sentence_and_an_exit_code(

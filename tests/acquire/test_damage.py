@@ -109,7 +109,8 @@ def test_unreadable_page_is_skipped(tmp_path: Path) -> None:
 def test_ome_planes_never_written(tmp_path: Path) -> None:
     path = tmp_path / "m.ome.tif"
     write(path, "ome")
-    xml = tifffile.tiffcomment(path)
+    with tifffile.TiffFile(path) as tif:
+        xml = tif.ome_metadata
     assert xml is not None
     blocks = '<TiffData FirstT="0" IFD="0" PlaneCount="6"/><TiffData FirstT="5" IFD="6" PlaneCount="10"/>'
     xml = xml.replace(f'<TiffData IFD="0" PlaneCount="{2 * N}"/>', blocks)

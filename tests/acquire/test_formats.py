@@ -202,7 +202,8 @@ def test_ome_of_several_files(tmp_path: Path) -> None:
 
 def test_renamed_ome_file(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "old.ome.tif", MOVIE, metadata={"axes": "TCYX"})
-    xml = tifffile.tiffcomment(tmp_path / "old.ome.tif")
+    with tifffile.TiffFile(tmp_path / "old.ome.tif") as tif:
+        xml = tif.ome_metadata
     assert xml is not None
     xml = xml.replace(
         'PlaneCount="10"/>', 'PlaneCount="10"><UUID FileName="old.ome.tif">urn:uuid:9</UUID></TiffData>'

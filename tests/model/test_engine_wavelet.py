@@ -71,6 +71,19 @@ def test_isolated_puncta_are_unbiased_efficient_and_know_their_uncertainty(
     assert np.median(np.concatenate(background)) == pytest.approx(15.0, rel=0.1)
 
 
+def test_a_slope_of_the_background_does_not_pull_positions() -> None:
+    x, y = grid(4)
+    slope = np.array([2.5, -2.5]) @ np.indices((240, 240)).reshape(2, -1)
+    expected = (700 + slope.reshape(240, 240)).astype(np.float32) / 20  # ±0.125 photons a pixel
+    GaussianPsf(SIGMA).add(expected, x, y, np.full(len(x), 500.0))
+    camera = Camera(offset=100.0, e_per_adu=0.01, read_noise_e=0.1)
+    found = locate(WaveletEngine(camera, SIGMA), np.rint(expected / 0.01 + 100).astype(np.uint16)[None])
+    i, j = match_localizations(np.stack([x, y], 1), np.stack([found.x_px, found.y_px], 1), 1.0)
+    assert len(i) == len(x)
+    assert abs(np.mean(found.x_px[j] - x[i])) < 0.004
+    assert abs(np.mean(found.y_px[j] - y[i])) < 0.004
+
+
 def test_overlapping_neighbours_are_told_apart() -> None:
     x, y = np.array([20.0, 22.6]), np.array([20.0, 20.4])  # 2.1 σ: one maximum in the wavelet plane
     engine = WaveletEngine(SCMOS, SIGMA)
