@@ -183,7 +183,7 @@ def recover(run: Annotated[Path, typer.Argument(help="run folder")]) -> None:
 
     Example: `piezo1 recover runs/2026-11-22T14-03-05_movie`
     """
-    from stream.complete import recover as recover_run
+    from stream.record.complete import recover as recover_run
 
     out.print(recover_run(run).message)
 

@@ -28,7 +28,7 @@ from bench.scenes import EMCCD, Scene, SceneConfig, read_scene, simulate_scene
 from bench.scoring import Score, score
 
 TUNE_SEED, TEST_SEED = 101, 202
-N_CUTS = 20
+N_CUTS = 80
 RECORDED = ("medium_108nm", "high_snr_108nm")
 RECORDINGS = Path("../shared/data/piezo1_synthetic")
 SPEED = SceneConfig(density_um2=382 / (256 * 0.11) ** 2, size=256)
@@ -146,7 +146,7 @@ def _tuned(
     """Score on the test scene with the setting and cut of the best Jaccard on the tuning scene."""
     best_jaccard, best_cut, best = -1.0, -np.inf, pairs[0][1]
     for tuning, testing in pairs:
-        cuts = np.unique(np.quantile(tuning.table[:, 3], np.linspace(0, 0.95, N_CUTS)))
+        cuts = np.unique(np.quantile(tuning.table[:, 3], np.linspace(0, 0.98, N_CUTS)))
         for cut in cuts:
             jaccard = score(tune, tuning.positions(len(tune.counts), cut)).jaccard
             if jaccard > best_jaccard:

@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 
 from bench.measure import children, save_figures
-from stream.complete import recover
 from stream.config import load_config
 from stream.pipeline import Supervisor
-from stream.run import open_run
+from stream.record.complete import recover
+from stream.record.run import open_run
 from stream.status import Progress, Status
 from train.movie import write_sample
 from train.simulation_config import SimulationConfig

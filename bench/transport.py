@@ -10,7 +10,7 @@ from rich.console import Console
 from bench.measure import PeakMemory, noise_movie, save_figures
 from stream.config import load_config
 from stream.pipeline import Supervisor
-from stream.run import open_run
+from stream.record.run import open_run
 
 SIDE = 128
 LIVE_INTERVAL_S = 0.01

@@ -11,8 +11,8 @@ from dashboard.overview import save_overview
 from dashboard.terminal import RunBar
 from stream.config import load_config
 from stream.pipeline import Supervisor
+from stream.record.run import Run, open_run
 from stream.results import StreamError
-from stream.run import Run, open_run
 from train.evaluate import Evaluation, evaluate
 from train.movie import write_dataset
 from train.simulation_config import SimulationConfig

@@ -16,9 +16,9 @@ from stream.analysis import Analysis
 from stream.conditions import Conditions, resolve_conditions
 from stream.config import ConfigError, RunConfig
 from stream.job import Job
-from stream.provenance import RunStart
 from stream.publisher import STOPPED
-from stream.recorder import Recorder
+from stream.record.provenance import RunStart
+from stream.record.recorder import Recorder
 from stream.results import FrameResult, StreamError
 from stream.status import Bound, Done, Note, Progress, StatusSender
 from stream.transport import Arrival, Context, FrameReceiver, ResultPublisher

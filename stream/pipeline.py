@@ -25,7 +25,7 @@ from stream.process import (
     socket_folder,
 )
 from stream.publisher import open_configured, publish
-from stream.run import JOURNAL, Info, create_run_folder, read_info
+from stream.record.run import JOURNAL, Info, create_run_folder, read_info
 from stream.status import Bound, Done, Status, StatusReceiver
 from stream.transport import Context
 

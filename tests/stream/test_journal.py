@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream.journal import Journal, JournalWriter
+from stream.record.journal import Journal, JournalWriter
 
 SCHEMAS = {
     "numbers": pa.schema([("frame", pa.int64()), ("x_nm", pa.float64())]),

@@ -12,10 +12,10 @@ import tifffile
 
 from acquire.frame import SourceError
 from bench.measure import children
-from stream.complete import recover
 from stream.config import ConfigError, load_config
 from stream.pipeline import Supervisor
-from stream.run import open_run
+from stream.record.complete import recover
+from stream.record.run import open_run
 from stream.status import Note, Progress
 
 

@@ -12,11 +12,11 @@ from acquire.frame import SourceInfo
 from model.camera import Camera
 from model.localizations import Localizations
 from stream.config import RunConfig
-from stream.provenance import RunStart
-from stream.recorder import Recorder
+from stream.record.provenance import RunStart
+from stream.record.recorder import Recorder
+from stream.record.run import open_run
+from stream.record.tables import EVENTS, PUNCTA, TRACKS, TRAJECTORIES
 from stream.results import CalciumEvent, CalciumUpdate, FrameResult, StreamError, TrackUpdate
-from stream.run import open_run
-from stream.tables import EVENTS, PUNCTA, TRACKS, TRAJECTORIES
 
 PIXEL_NM = 110.0
 TABLES = ["puncta", "trajectories", "tracks", "calcium_events", "frames"]

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stream.complete import recover
+from stream.record.complete import recover
+from stream.record.run import open_run, read_info
 from stream.results import StreamError
-from stream.run import open_run, read_info
 
 PUNCTA = 100
 
@@ -23,8 +23,8 @@ import numpy as np
 from acquire.frame import SourceInfo
 from model.localizations import Localizations
 from stream.config import RunConfig
-from stream.provenance import RunStart
-from stream.recorder import Recorder
+from stream.record.provenance import RunStart
+from stream.record.recorder import Recorder
 from stream.results import NO_IDS, CalciumUpdate, FrameResult, TrackUpdate
 
 folder, n_frames, pause_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])

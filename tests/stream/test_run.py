@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from acquire.frame import SourceInfo
 from model.camera import Camera
 from stream.config import ConfigError, OutputConfig, RunConfig
-from stream.provenance import RunStart, describe
+from stream.record.provenance import RunStart, describe
+from stream.record.run import create_run_folder, open_run, read_info, write_info
 from stream.results import StreamError
-from stream.run import create_run_folder, open_run, read_info, write_info
 
 NOW = datetime(2026, 11, 22, 14, 3, 5)
 

@@ -14,7 +14,7 @@ import psutil
 from acquire.frame import SourceInfo
 from model.camera import Camera
 from stream.config import RunConfig
-from stream.run import FORMAT, Info
+from stream.record.run import FORMAT, Info
 
 PACKAGES = ("piezo1-calcium-tracker", "numpy", "scipy", "numba", "pyarrow", "pandas", "pyzmq")
 
@@ -91,7 +91,7 @@ def _versions() -> dict[str, str | None]:
 
 def _commit() -> str | None:
     """Git commit of this code, with -dirty where it was changed; None outside a checkout."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
     try:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import psutil
 
-from stream.fold import fold
-from stream.provenance import timestamp
+from stream.record.fold import fold
+from stream.record.provenance import timestamp
+from stream.record.run import JOURNAL, RUN_JSON, Info, cannot_write, read_info, write_info
 from stream.results import StreamError
-from stream.run import JOURNAL, RUN_JSON, Info, cannot_write, read_info, write_info
 
 # Start times of processes are derived from the boot time, which moves when the clock is set.
 START_TOLERANCE_S = 2.0

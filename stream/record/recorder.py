@@ -6,12 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stream.complete import complete
-from stream.journal import JournalWriter
-from stream.provenance import RunStart, describe
+from stream.record.complete import complete
+from stream.record.journal import JournalWriter
+from stream.record.provenance import RunStart, describe
+from stream.record.run import JOURNAL, Info, cannot_write, write_info
+from stream.record.tables import STAGES, rows, schemas
 from stream.results import CalciumEvent, FrameResult, StreamError
-from stream.run import JOURNAL, Info, cannot_write, write_info
-from stream.tables import STAGES, rows, schemas
 
 FLUSH_S = 0.5
 FLUSH_PUNCTA = 10_000

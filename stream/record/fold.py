@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from stream.confirmed import ConfirmedTracks
-from stream.frame_summary import FrameSummary
-from stream.journal import Journal
+from stream.record.confirmed import ConfirmedTracks
+from stream.record.frame_summary import FrameSummary
+from stream.record.journal import Journal
+from stream.record.run import JOURNAL, Info, cannot_write
+from stream.record.table_files import TableFiles
+from stream.record.tables import EVENTS, PUNCTA, TRACKS, TRAJECTORIES, frames_schema, schemas
 from stream.results import NO_TRACK, Ids
-from stream.run import JOURNAL, Info, cannot_write
 from stream.statistics import TrackStatistics
-from stream.table_files import TableFiles
-from stream.tables import EVENTS, PUNCTA, TRACKS, TRAJECTORIES, frames_schema, schemas
 
 STAGING = "folding"
 

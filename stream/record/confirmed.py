@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stream.journal import Journal
+from stream.record.journal import Journal
 from stream.results import Ids
 
 NEVER = -1

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from stream.run import Info
+from stream.record.run import Info
 
 QUEUE = "queue"  # the stage that only waits: it has no share of the work
 
