@@ -45,7 +45,7 @@ def locate_puncta(image: Image, variance: Image, sigma: float, threshold: float)
     variance
         Read variance (H, W) in the square of that unit.
     sigma
-        Expected standard deviation of the PSF in pixels; a third too much or too little is no harm.
+        Expected standard deviation of the PSF in pixels; it need not be exact, as σ is fitted.
     threshold
         Detection threshold on the second wavelet plane in units of std(Wave.F1).
 
