@@ -234,6 +234,25 @@ def bench_recovery(
     run(json, out, kills)
 
 
+@bench_app.command("localization")
+def bench_localization(
+    json: Json = None,
+    frames: Annotated[int, typer.Option(min=1, help="frames of each test scene")] = 40,
+    peers_python: Annotated[Path | None, typer.Option(help="a Python that can import picasso")] = None,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="part of a condition's name; repeatable")
+    ] = None,
+) -> None:
+    """Accuracy and speed against trackpy and Picasso on the same frames in the same run.
+
+    Picasso pins other versions: `python3 -m venv peers && peers/bin/pip install picassosr`, then give
+    `--peers-python peers/bin/python`.
+    """
+    from bench.localization import run
+
+    run(json, frames, peers_python, condition or ())
+
+
 def main() -> NoReturn:
     """Run the command line; a user's mistake gives a sentence, not a traceback."""
     try:

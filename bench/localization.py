@@ -8,10 +8,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from rich.console import Console
 
 from bench.methods import (
@@ -27,20 +25,32 @@ from bench.methods import (
 from bench.scenes import EMCCD, Scene, SceneConfig, read_scene, simulate_scene
 from bench.scoring import Score, score
 
-TUNE_SEED, TEST_SEED = 101, 202
+# The test seed was new when docs/results.md was written; 202 had been looked at during development.
+TUNE_SEED, TEST_SEED = 101, 80321
 N_CUTS = 80
 RECORDED = ("medium_108nm", "high_snr_108nm")
 RECORDINGS = Path("../shared/data/piezo1_synthetic")
 SPEED = SceneConfig(density_um2=382 / (256 * 0.11) ** 2, size=256)
 
-CONDITIONS: dict[str, SceneConfig] = {
-    f"sCMOS {density:g}/µm² {photons} photons": SceneConfig(density, photons, size=128 if density < 1 else 64)
-    for photons in (300, 1000, 3000)
-    for density in (0.1, 0.5, 1, 2)
-} | {
-    f"EMCCD {density:g}/µm² 1000 photons": SceneConfig(density, camera=EMCCD, size=128 if density < 1 else 64)
-    for density in (0.1, 0.5, 1)
-}
+CONDITIONS: dict[str, SceneConfig] = (
+    {
+        f"isolated, flat background, {photons} photons": SceneConfig(0.03, photons, structured=False)
+        for photons in (300, 1000, 3000)
+    }
+    | {
+        f"sCMOS {density:g}/µm² {photons} photons": SceneConfig(
+            density, photons, size=128 if density < 1 else 64
+        )
+        for photons in (300, 1000, 3000)
+        for density in (0.1, 0.5, 1, 2)
+    }
+    | {
+        f"EMCCD {density:g}/µm² 1000 photons": SceneConfig(
+            density, camera=EMCCD, size=128 if density < 1 else 64
+        )
+        for density in (0.1, 0.5, 1)
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ def run(
     recordings
         Folder of the synthetic PIEZO1 recordings; left out, and said so, where it is absent.
     """
-    console = Console(width=150, highlight=False)
+    console = Console(width=165, highlight=False)
     scenes = _scenes(frames, conditions, recordings, console)
     picasso: list[list[Answer]] = []
     if peers_python is None:
@@ -133,8 +143,10 @@ def _scenes(
     for name in filter(chosen, RECORDED):
         stem = recordings / name
         if stem.with_suffix(".tif").exists():
-            # The last frames tune, the first test: molecules live on for frames.
-            scenes[name] = (read_scene(stem, range(80, 100)), read_scene(stem, range(min(frames, 80))))
+            # The last frames tune, the first test: molecules live on for frames. Every fifth frame of
+            # the first 80 was looked at while the method was built, and is left out.
+            unseen = [frame for frame in range(80) if frame % 5][:frames]
+            scenes[name] = (read_scene(stem, range(80, 100)), read_scene(stem, unseen))
         else:
             console.print(f"{name} is left out: no {stem.with_suffix('.tif')}")
     return scenes
@@ -159,7 +171,7 @@ def _tuned(
 
 
 HEADER = (
-    f"{'condition':28}{'method':24}{'Jaccard':>8}{'prec.':>7}{'recall':>7}{'RMSE nm':>9}"
+    f"{'condition':38}{'method':24}{'Jaccard':>8}{'prec.':>7}{'recall':>7}{'RMSE nm':>9}"
     f"{'isolated/bound':>15}{'all/isolated':>13}{'all/joint':>10}{'ms/frame':>9}  setting"
 )
 
@@ -167,23 +179,7 @@ HEADER = (
 def _line(result: Result) -> str:
     s = result.score
     return (
-        f"{result.condition:28}{result.method:24}{s.jaccard:8.3f}{s.precision:7.3f}{s.recall:7.3f}"
+        f"{result.condition:38}{result.method:24}{s.jaccard:8.3f}{s.precision:7.3f}{s.recall:7.3f}"
         f"{s.rmse_nm:9.1f}{s.isolated_ratio:15.2f}{s.isolated_ratio_all:13.2f}{s.joint_ratio:10.2f}"
         f"{result.ms_per_frame:9.2f}  {result.setting}"
     )
-
-
-def main(
-    out: Annotated[Path | None, typer.Option(help="write results to this JSON file")] = None,
-    frames: Annotated[int, typer.Option(min=1, help="frames of each test scene")] = 40,
-    peers_python: Annotated[Path | None, typer.Option(help="Python that can import picasso")] = None,
-    condition: Annotated[
-        list[str] | None, typer.Option(help="part of a condition's name; may be repeated; default: all")
-    ] = None,
-) -> None:
-    """Compare the wavelet engine with its peers, e.g. python -m bench.localization --frames 40."""
-    run(out, frames, peers_python, condition or ())
-
-
-if __name__ == "__main__":
-    typer.run(main)

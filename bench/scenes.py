@@ -1,6 +1,7 @@
 """Still scenes of random emitters with known truth, for benchmarks of localization."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,7 @@ class SceneConfig:
     sigma_nm: float = 135.0
     background: float = 15.0
     photon_cv: float = 0.25
+    structured: bool = True  # background with a gradient and blobs; False: flat, as the bound assumes
 
 
 def simulate_scene(config: SceneConfig, n_frames: int, seed: int) -> Scene:
@@ -68,7 +70,10 @@ def simulate_scene(config: SceneConfig, n_frames: int, seed: int) -> Scene:
         n = rng.poisson(config.density_um2 * side_um**2)
         xy = rng.uniform(-0.5 - border, config.size - 0.5 + border, (n, 2))
         photons = config.photons * rng.gamma(1 / config.photon_cv**2, config.photon_cv**2, n)
-        expected = draw_background(config.background, config.size, sigma, rng)
+        if config.structured:
+            expected = draw_background(config.background, config.size, sigma, rng)
+        else:
+            expected = np.full((config.size, config.size), config.background, np.float32)
         at = np.clip(np.rint(xy), 0, config.size - 1).astype(int)
         background = expected[at[:, 1], at[:, 0]].astype(np.float64)
         GaussianPsf(sigma).add(expected, xy[:, 0], xy[:, 1], photons)
@@ -78,7 +83,7 @@ def simulate_scene(config: SceneConfig, n_frames: int, seed: int) -> Scene:
     return Scene(np.stack(counts), truth, bounds, config.camera, config.pixel_nm, sigma)
 
 
-def read_scene(stem: Path, frames: range) -> Scene:
+def read_scene(stem: Path, frames: Sequence[int]) -> Scene:
     """Frames of a recording `stem`.tif with `stem`_ground_truth.csv and `stem`_metadata.json beside it.
 
     The format is that of the synthetic PIEZO1 movies: frames counted from 1, positions in nm with the
