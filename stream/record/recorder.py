@@ -147,6 +147,7 @@ class Recorder:
             state = f"failed: {self._problem}"
         info = {
             **self._info,
+            "source": {**self._info["source"], **(source or {})},
             "counts": {"frames_in": frames_in, "missing_by_cause": dict(missing or {})},
             "warnings": [*self._info["warnings"], *warnings],
         }

@@ -29,6 +29,8 @@ def test_every_transport_gives_the_same_finished_run(settings, transport):
     assert outcome.problem == ""
     opened = open_run(outcome.folder)
     assert opened.info["state"] == "finished"
+    assert opened.info["source"]["longest_wait_ms"] > 0
+    assert set(opened.info["source"]["cpu_ms"]) == {"read", "send"}
     assert opened.frames()["frame"].tolist() == list(range(60))
     assert len(opened.puncta()) > 300 and len(opened.tracks()) > 5
     # The same recording and configuration give the same tables, whatever carried the frames.
