@@ -55,8 +55,7 @@ def children() -> dict[str, psutil.Process]:
         except psutil.Error:
             continue
         if "-m" in command:
-            role = command[command.index("-m") + 2 :][:1]
-            found.update({name: child for name in role if name in ("source", "analysis")})
+            found.update({role: child for role in ("source", "analysis") if role in command})
     return found
 
 
