@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
+
+from dashboard.console import PatientConsole
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,8 +23,8 @@ app = typer.Typer(
 bench_app = typer.Typer(no_args_is_help=True, help="Measure what the documentation promises.")
 app.add_typer(bench_app, name="bench")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = PatientConsole(highlight=False)
+err = PatientConsole(stderr=True, highlight=False)
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML that describes the run")]
 Sets = Annotated[
@@ -75,7 +76,7 @@ def replay(
     Example: `piezo1 replay movie.tif --pixel-size-nm 108`
     """
     from dashboard.terminal import RunBar
-    from stream.config import load_config
+    from stream.load import load_config
     from stream.pipeline import Supervisor
 
     options = {
@@ -93,10 +94,13 @@ def replay(
     settings = load_config(
         config, sets or (), {key: value for key, value in options.items() if value is not None}
     )
-    with RunBar(out, "replay") as bar:
-        supervisor = Supervisor(settings, transport="inproc" if one_process else None, on_status=bar.update)
+    if settings.source.path is None:
+        _fail("no movie is given: name a file or folder, or set source.path", 2)
+    bar = RunBar(out, "replay")
+    supervisor = Supervisor(settings, transport="inproc" if one_process else None, on_status=bar.update)
+    with bar:
         outcome = supervisor.run()
-    _report(outcome.folder, outcome.info)
+    _report(outcome.folder, outcome.info, outcome.problem)
     if outcome.problem:
         _fail(outcome.problem, 1)
 
@@ -283,28 +287,36 @@ def _fail(problem: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def _report(folder: Path, info: dict[str, Any]) -> None:
+def _report(folder: Path, info: dict[str, Any], problem: str) -> None:
     """Say how a run ended and where it is."""
     counts, timings = info.get("counts", {}), info.get("timings", {})
     if counts:
         missing = counts.get("missing_by_cause") or {}
         lost = "".join(f", {n} missing ({cause})" for cause, n in missing.items())
-        out.print(f"{counts['frames_out']} frames analysed{lost}")
+        n_out = counts["frames_out"]
+        out.print(f"{n_out} {'frame' if n_out == 1 else 'frames'} analysed{lost}", soft_wrap=True)
     if timings.get("frames_per_s"):
         latency = timings["latency_ms"]
         out.print(
             f"{timings['frames_per_s']:.0f} frames/s, "
             f"latency p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms"
         )
-    if info:
-        out.print(f"run {info['state'].split(':')[0]}: {folder}")
+    if info.get("results") == "tables":
+        out.print(f"run {info['state'].split(':')[0]}: {folder}", soft_wrap=True)
+    elif info:
+        out.print(f"run not finished: {folder}", soft_wrap=True)
+    elif not problem:
+        out.print("stopped before the first frame: nothing was recorded")
 
 
 def _write_json(path: Path | None, figures: dict[str, Any]) -> None:
     if path is not None:
         import json as json_module
 
-        path.write_text(json_module.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        try:
+            path.write_text(json_module.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            _fail(f"cannot write {path}: {error.strerror}", 1)
 
 
 if __name__ == "__main__":

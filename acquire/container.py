@@ -20,12 +20,26 @@ _tifffile_log.propagate = False
 
 TRUNCATED = "file is truncated"
 UNREADABLE = "unreadable page"
+NEVER_WRITTEN = "never written"
 
 MAX_PIXELS = 2**27  # per page; larger sizes come from damaged files and would exhaust memory
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF 6.0 and BigTIFF, both byte orders
 # Lossless, and decoders that survive damaged bytes.
 _COMPRESSIONS = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 50000: "zstd"}
 _BITS = (8, 10, 12, 14, 16)
+
+
+class UnfitPixels(SourceError):
+    """The file is a TIFF, but not of unsigned grayscale images."""
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name that is not UTF-8: it can neither be printed nor kept with the run."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        readable = str(path).encode(errors="replace").decode()
+        raise SourceError(f"the name {readable} is not valid UTF-8; rename it") from error
 
 
 def open_tiff(path: Path) -> tifffile.TiffFile:
@@ -56,27 +70,27 @@ def open_tiff(path: Path) -> tifffile.TiffFile:
 
 
 def check_page(page: tifffile.TiffPage, path: Path) -> None:
-    """Refuse what is not an unsigned grayscale image of at most 16 bits."""
+    """Refuse what is not an unsigned grayscale image of at most 16 bits; raises UnfitPixels."""
     if page.samplesperpixel != 1 or page.photometric in (2, 6):
-        raise SourceError(
+        raise UnfitPixels(
             f"{path} holds colour images ({page.samplesperpixel} samples per pixel); "
             "export the channels as grayscale pages"
         )
     if page.sampleformat not in (1, 4) or page.bitspersample not in _BITS:
         kind = {2: "signed", 3: "floating-point"}.get(page.sampleformat, "unsigned")
-        raise SourceError(
+        raise UnfitPixels(
             f"{path} holds {kind} {page.bitspersample}-bit pixels; raw camera counts are needed, "
             "unsigned with 8 to 16 bits"
         )
     if page.compression not in _COMPRESSIONS:
         readable = ", ".join(dict.fromkeys(_COMPRESSIONS.values()))
-        raise SourceError(
+        raise UnfitPixels(
             f"{path} is compressed by method {int(page.compression)}; save it with one of: {readable}"
         )
     if len(page.shape) != 2 or not 0 < page.imagewidth * page.imagelength <= MAX_PIXELS:
-        raise SourceError(f"{path} holds pages of shape {page.shape}, not images of height × width")
+        raise UnfitPixels(f"{path} holds pages of shape {page.shape}, not images of height × width")
     if page.dtype is None or page.dtype.itemsize > 2:
-        raise SourceError(f"{path} holds pixels of an unknown type")
+        raise UnfitPixels(f"{path} holds pixels of an unknown type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +157,27 @@ def next_directory(tif: tifffile.TiffFile, offset: int) -> int | str:
     if len(head) < tiff.tagnosize:
         return TRUNCATED
     (n_tags,) = struct.unpack(tiff.tagnoformat, head)
+    if n_tags == 0:  # space that was reserved and zero-filled; the standard asks for at least one tag
+        return NEVER_WRITTEN
     if not 0 < n_tags <= 4096:
         return UNREADABLE
     entries = handle.read(n_tags * tiff.tagsize + tiff.offsetsize)
     if len(entries) < n_tags * tiff.tagsize + tiff.offsetsize:
         return TRUNCATED
     return int(struct.unpack(tiff.offsetformat, entries[-tiff.offsetsize :])[0])
+
+
+def directory_end(tif: tifffile.TiffFile, offset: int) -> int:
+    """Where the directory at `offset` ends, with the values of its tags that lie outside of it."""
+    handle, tiff = tif.filehandle, tif.tiff
+    handle.seek(offset)
+    (n_tags,) = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))
+    entries = handle.read(n_tags * tiff.tagsize)
+    end = offset + tiff.tagnosize + len(entries) + tiff.offsetsize
+    for start in range(0, len(entries), tiff.tagsize):
+        (kind,) = struct.unpack_from(f"{tif.byteorder}H", entries, start + 2)
+        count, place = struct.unpack_from(f"{tif.byteorder}2{tiff.offsetformat[1:]}", entries, start + 4)
+        size = count * struct.calcsize(tifffile.TIFF.DATA_FORMATS.get(kind, "0B"))
+        if size > tiff.offsetsize:
+            end = max(end, place + size)
+    return end

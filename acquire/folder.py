@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from acquire.container import check_name
 from acquire.frame import SourceError
 from acquire.mmstack import is_mmstack, open_mmstack, stack_files
 from acquire.recording import NOT_WRITTEN, Planes, Recording, address, check_promise, time_by_channel
@@ -34,8 +35,13 @@ def open_folder(path: Path) -> Recording:
     paths = sorted((child for child in children if _is_tiff(child)), key=_natural)
     if not paths:
         inside = sorted(child.name for child in children if child.is_dir())
+        for name in inside[:4]:
+            check_name(path / name)
         hint = f"; give one of its folders: {', '.join(inside[:4])}" if inside else ""
         raise SourceError(f"{path} holds no .tif files{hint}")
+    for file in paths:
+        check_name(file)
+    check_name(Path(path.resolve().name))  # names the run, and may differ from what was given, e.g. "."
     if "_MMStack" in paths[0].name and is_mmstack(paths[0]):
         if len(stack_files(paths[0])) < len(paths):
             raise SourceError(f"{path} holds several movies; give one of its files, e.g. {paths[0].name}")

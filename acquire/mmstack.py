@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from acquire.frame import SourceError
 from acquire.pages import TiffPages
-from acquire.recording import CUT_OFF, NOT_WRITTEN, Planes, Recording, address, check_promise, time_by_channel
+from acquire.recording import (
+    CUT_OFF,
+    NOT_WRITTEN,
+    Planes,
+    Recording,
+    address,
+    check_promise,
+    lost_end,
+    time_by_channel,
+)
 from acquire.units import nanometres, positive
 
 # Columns of the index map, and what the same is called in the summary and in a page's metadata.
@@ -47,10 +56,10 @@ def open_mmstack(path: Path) -> Recording:
     """
     paths = stack_files(path)
     summary = _header(path)["Summary"]
-    rows, offsets, broke_off = [], [], False
+    rows, offsets, lost = [], [], NOT_WRITTEN
     for number, file in enumerate(paths):
-        index, file_broke_off = _index(file)
-        broke_off |= file_broke_off
+        index, file_lost = _index(file)
+        lost = min(lost, file_lost)  # a cut or damaged file explains more than one never written
         rows.append(np.column_stack([index[:, :4], address(number) + np.arange(len(index))]))
         offsets.append(index[:, 4])
     table = np.concatenate(rows)
@@ -63,7 +72,7 @@ def open_mmstack(path: Path) -> Recording:
     shape = [int(n) for n in np.maximum(promised, table[:, :3].max(axis=0, initial=0) + 1)]
     for size in (*shape, int(np.prod(shape, dtype=float))):
         check_promise(size, str(path))
-    planes = np.full(shape, CUT_OFF if broke_off else NOT_WRITTEN, np.int64)
+    planes = np.full(shape, lost, np.int64)
     planes[table[:, 0], table[:, 1], table[:, 2]] = table[:, 4]
     grid = time_by_channel(planes, "CZT", str(path))
     return _describe(path, summary, Planes(paths, offsets), grid)
@@ -134,8 +143,8 @@ def _header(path: Path) -> dict[str, Any]:
     return header
 
 
-def _index(path: Path) -> tuple[NDArray[np.int64], bool]:
-    """Index map, int64 rows (channel, slice, frame, position, offset), and whether pages were cut off.
+def _index(path: Path) -> tuple[NDArray[np.int64], int]:
+    """Index map, int64 rows (channel, slice, frame, position, offset), and why planes are not in it.
 
     The map is written when the acquisition ends. Where it is missing, the acquisition crashed or the
     file was cut; then the pages themselves say what they are.
@@ -144,7 +153,7 @@ def _index(path: Path) -> tuple[NDArray[np.int64], bool]:
     index = _header(path).get("IndexMap")
     if index is not None and len(index):
         rows = index.astype(np.int64)
-        return rows[rows[:, 4] > 0], bool((rows[:, 4] >= size).any())
+        return rows[rows[:, 4] > 0], CUT_OFF if (rows[:, 4] >= size).any() else NOT_WRITTEN
     pages = TiffPages(path)
     try:
         found = []
@@ -152,6 +161,7 @@ def _index(path: Path) -> tuple[NDArray[np.int64], bool]:
             metadata = pages.micro_manager(number)
             if all(isinstance(metadata.get(key), int) for key in _INDICES[:3]):
                 found.append([*(metadata.get(key, 0) for key in _INDICES), offset])
-        return np.array(found, np.int64).reshape(-1, 5), pages.chain.broke_off is not None
+        broke_off = pages.chain.broke_off
+        return np.array(found, np.int64).reshape(-1, 5), lost_end(broke_off) if broke_off else NOT_WRITTEN
     finally:
         pages.close()

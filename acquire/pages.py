@@ -1,5 +1,6 @@
 """Pages of TIFF files, decoded one at a time, so memory does not grow with the movie."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import tifffile
 from numpy.typing import NDArray
 
 from acquire.container import (
+    NEVER_WRITTEN,
     TRUNCATED,
     UNREADABLE,
     Chain,
     check_page,
+    directory_end,
     follow_chain,
     names_description,
     next_directory,
@@ -19,7 +22,6 @@ from acquire.container import (
 )
 from acquire.frame import SourceError
 
-NEVER_WRITTEN = "never written"
 OTHER_FORMAT = "page of another size or type"
 
 MICRO_MANAGER_TAG = 51123
@@ -43,7 +45,7 @@ class TiffPages:
     Raises
     ------
     SourceError
-        If the file cannot be opened or its first page is not such an image.
+        If the file cannot be opened; UnfitPixels, if its first page is not such an image.
     """
 
     def __init__(self, path: Path, offsets: NDArray[np.int64] | None = None) -> None:
@@ -76,35 +78,48 @@ class TiffPages:
         if number >= len(self.chain.offsets):
             raise LostPlane(self.chain.broke_off or TRUNCATED)
         offset = int(self.chain.offsets[number])
-        if offset >= self._tif.filehandle.size:
-            raise LostPlane(TRUNCATED)
         try:
             self._tif.filehandle.seek(offset)
             return tifffile.TiffPage(self._tif, index=number)
         except Exception as error:
-            raise LostPlane(UNREADABLE) from error
+            raise LostPlane(self._why(offset, UNREADABLE)) from error
 
     def read(self, number: int) -> NDArray[np.uint16]:
         """Pixels of page `number`, uint16 (H, W); raises LostPlane."""
         if self._data_start is not None:
             return self._read_contiguous(self._data_start, number)
-        page = self.page(number)
+        page, end = self.page(number), 0
         try:
             if page.hash != self._format:
-                raise LostPlane(OTHER_FORMAT)
+                raise LostPlane(self._why(page.offset, OTHER_FORMAT))
             segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
             if not segments or any(offset == 0 or count == 0 for offset, count in segments):
-                raise LostPlane(NEVER_WRITTEN)
-            if max(offset + count for offset, count in segments) > self._tif.filehandle.size:
+                raise LostPlane(self._why(page.offset, NEVER_WRITTEN))
+            end = max(offset + count for offset, count in segments)
+            if end > self._size():
                 raise LostPlane(TRUNCATED)
             pixels = page.asarray(maxworkers=1)
         except LostPlane:
             raise
         except Exception as error:  # decoders raise anything on damaged bytes
-            raise LostPlane(UNREADABLE) from error
+            raise LostPlane(self._why(page.offset, UNREADABLE, end)) from error
         if pixels.shape != self.shape:
             raise LostPlane(OTHER_FORMAT)
         return np.asarray(pixels, np.uint16)
+
+    def _size(self) -> int:
+        """Bytes in the file now: it may be cut while it is read."""
+        return os.fstat(self._tif.filehandle.fileno()).st_size
+
+    def _why(self, offset: int, cause: str, end: int = 0) -> str:
+        """Cause of losing the page with the directory at `offset` and pixels up to `end`.
+
+        Where the file ends too early, that explains any other cause.
+        """
+        following = next_directory(self._tif, offset)
+        if isinstance(following, str):
+            return following
+        return TRUNCATED if max(end, directory_end(self._tif, offset)) > self._size() else cause
 
     def _read_contiguous(self, start: int, number: int) -> NDArray[np.uint16]:
         handle, size = self._tif.filehandle, self.first.nbytes
@@ -144,11 +159,8 @@ class TiffPages:
                 n_found = max(0, self._tif.filehandle.size - start) // self.first.nbytes
         return min(n_pages, n_found)
 
-    def count(self) -> int:
-        """Pages in the file, with those that were lost when it was cut, as far as it still tells.
-
-        Where it no longer tells, one page more than can be found.
-        """
+    def count(self) -> int | None:
+        """Pages in the file, with those that were lost when it was cut; None where it no longer tells."""
         n_found = len(self.chain.offsets)
         if self.chain.broke_off is None:
             return n_found
@@ -158,7 +170,7 @@ class TiffPages:
             # Only pixels (and padding) lie between the first two directories.
             if n_pages > n_found and rest < 64 and self.first.offset < self.first.dataoffsets[0]:
                 return int(n_pages)
-        return n_found + 1
+        return None
 
     @property
     def lost_description(self) -> bool:

@@ -9,9 +9,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from acquire.container import TRUNCATED, UNREADABLE
+from acquire.container import NEVER_WRITTEN, TRUNCATED, UNREADABLE, UnfitPixels
 from acquire.frame import SourceError
-from acquire.pages import NEVER_WRITTEN, LostPlane, TiffPages
+from acquire.pages import OTHER_FORMAT, LostPlane, TiffPages
 
 MISSING_FILE = "file is missing or unreadable"
 MAX_PLANES = 10_000_000  # more are promised only by damaged metadata
@@ -20,9 +20,25 @@ MAX_PLANES = 10_000_000  # more are promised only by damaged metadata
 # structure tells beforehand that there is no such page.
 _FILE = 1 << 32
 NOT_WRITTEN, CUT_OFF, DAMAGED = -1, -2, -3
-CAUSES = {NOT_WRITTEN: NEVER_WRITTEN, CUT_OFF: TRUNCATED, DAMAGED: UNREADABLE}
+# The same for the one plane that stands for all behind it, where the file does not tell its length.
+CUT_OFF_OPEN, DAMAGED_OPEN = -4, -5
+_UNKNOWN = "; how many frames are lost is unknown"
+CAUSES = {
+    NOT_WRITTEN: NEVER_WRITTEN,
+    CUT_OFF: TRUNCATED,
+    DAMAGED: UNREADABLE,
+    CUT_OFF_OPEN: TRUNCATED + _UNKNOWN,
+    DAMAGED_OPEN: UNREADABLE + _UNKNOWN,
+}
 
 _OPEN_FILES = 8
+
+
+def lost_end(broke_off: str | None, *, length_known: bool = True) -> int:
+    """What stands in the grid for the planes behind a chain of pages that broke off by this cause."""
+    if not length_known:
+        return DAMAGED_OPEN if broke_off == UNREADABLE else CUT_OFF_OPEN
+    return {UNREADABLE: DAMAGED, NEVER_WRITTEN: NOT_WRITTEN}.get(broke_off or "", CUT_OFF)
 
 
 def address(file: int, page: int = 0) -> int:
@@ -32,6 +48,8 @@ def address(file: int, page: int = 0) -> int:
 
 class Planes:
     """Planes of one or more TIFF files, by address; few files are open at a time.
+
+    The first file sets their size and type; planes of files that differ are lost.
 
     Parameters
     ----------
@@ -50,7 +68,8 @@ class Planes:
         self.paths = paths
         self._offsets = offsets
         self._open: OrderedDict[int, TiffPages] = OrderedDict()
-        self.shape = self.file(0).shape
+        first = self.file(0)
+        self.shape, self.bits = first.shape, first.first.bitspersample
 
     def file(self, number: int) -> TiffPages:
         """Open the file `number`; raises SourceError."""
@@ -70,8 +89,12 @@ class Planes:
         file, page = divmod(plane, _FILE)
         try:
             pages = self.file(file)
+        except UnfitPixels as error:
+            raise LostPlane(OTHER_FORMAT) from error
         except SourceError as error:
             raise LostPlane(MISSING_FILE) from error
+        if (pages.shape, pages.first.bitspersample) != (self.shape, self.bits):
+            raise LostPlane(OTHER_FORMAT)
         return pages.read(page)
 
     def elapsed_s(self, plane: int) -> float | None:
@@ -129,10 +152,11 @@ class Recording:
     def lengthened(self, n_times: int) -> Self:
         """Add cut-off planes up to `n_times` where the end was cut off: the file may not tell its length."""
         missing = n_times - len(self.grid)
-        if missing <= 0 or not np.isin(self.grid[-1], (CUT_OFF, DAMAGED)).all():
+        if missing <= 0 or not (self.grid[-1] < NOT_WRITTEN).all():
             return self
         lost = np.full((missing, self.grid.shape[1]), CUT_OFF, np.int64)
-        return replace(self, grid=np.concatenate([self.grid, lost]))
+        # The last one may stand for more behind it, so it stays the last.
+        return replace(self, grid=np.concatenate([self.grid[:-1], lost, self.grid[-1:]]))
 
 
 def time_by_channel(planes: NDArray[np.int64], axes: str, name: str) -> NDArray[np.int64]:

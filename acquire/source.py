@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from acquire.blank import EmptyChannel, is_blank, is_never_black
+from acquire.container import NEVER_WRITTEN, check_name
 from acquire.frame import Frame, Source, SourceError, SourceInfo
 from acquire.layout import ChannelLayout, Layout, choose_layout
 from acquire.pages import LostPlane
@@ -55,13 +57,16 @@ def open_source(
     if interval_ms is not None and not 0 < interval_ms < float("inf"):
         raise SourceError(f"the frame interval must be positive, it is {interval_ms} ms")
     path = Path(path)
+    for name in (path, calcium_path):
+        if name is not None:
+            check_name(Path(name))
     movie = open_recording(path)
     calcium = None
     try:
         if movie.order_lost and layout == "auto" and calcium_path is None:
             raise SourceError(
                 f"{path} was cut off before it says which pages belong to which channel; "
-                "name the layout, e.g. interleaved where the channels alternate"
+                "name the layout: --layout interleaved where the channels alternate, or --layout single"
             )
         if calcium_path is not None:
             calcium = open_recording(Path(calcium_path))
@@ -106,6 +111,7 @@ class MovieSource:
             readers = [movie.planes, calcium.planes]
             readers = readers[::-1] if layout.swap else readers
         self._columns: list[tuple[Planes, NDArray[np.int64]]] = list(zip(readers, columns, strict=True))
+        self._never_black: list[bool | None] = [None] * len(columns)  # per column, once it is needed
         self._layout = layout
         self._interval_s = ASSUMED_INTERVAL_S if interval_s is None else interval_s
         self._timed = timed
@@ -145,7 +151,7 @@ class MovieSource:
         return dict(self._losses)
 
     def frames(self) -> Iterator[Frame]:
-        """Yield the frames that can be read; raises SourceError at the end if there was none."""
+        """Yield the frames that can be read; raises SourceError if there is none."""
         self._losses.clear()
         n_yielded, time_s, last_seq, counted = 0, 0.0, -1, 0
         for seq in map(int, np.flatnonzero(self._lost == 0)):
@@ -173,8 +179,26 @@ class MovieSource:
                 self._losses[CAUSES[int(code)]] += int(count)
 
     def _read(self, seq: int) -> NDArray[np.uint16]:
-        planes = [planes.read(int(column[seq])) for planes, column in self._columns]
-        return self._layout.split(np.stack(planes))
+        recorded = [planes.read(int(column[seq])) for planes, column in self._columns]
+        for number, pixels in enumerate(recorded):
+            if is_blank(pixels) and self._is_never_black(number):
+                raise LostPlane(NEVER_WRITTEN)
+        return self._layout.split(np.stack(recorded))
+
+    def _is_never_black(self, number: int) -> bool:
+        """Whether blank planes of the column were never written; looked up once."""
+        known = self._never_black[number]
+        if known is None:
+            try:
+                known = is_never_black(*self._columns[number])
+            except EmptyChannel as error:
+                channel = f" {('PIEZO1', 'calcium')[number]}" if len(self._columns) > 1 else ""
+                raise SourceError(
+                    f"every{channel} image of {self._info.name} is empty: all pixels are 0, "
+                    "nothing was recorded or exported; choose another movie or layout"
+                ) from error
+            self._never_black[number] = known
+        return known
 
     def _time_s(self, seq: int, last_seq: int, last_time_s: float) -> float:
         """Time of the frame; the camera's own where it goes on from the last frame's."""

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from acquire.container import UNREADABLE
 from acquire.described import Described, read_imagej, read_shaped, resolution_nm
 from acquire.folder import open_folder
 from acquire.frame import SourceError
 from acquire.mmstack import is_mmstack, open_mmstack
 from acquire.ome import OmeMovie, read_ome
-from acquire.recording import CUT_OFF, DAMAGED, Planes, Recording, time_by_channel
+from acquire.recording import Planes, Recording, lost_end, time_by_channel
 
 
 def open_recording(path: Path) -> Recording:
@@ -42,7 +41,9 @@ def open_recording(path: Path) -> Recording:
         if shaped is not None:
             return _described(path, planes, shaped)
         n_pages = planes.file(0).count()
-        return _described(path, planes, Described("TIFF", "T", (n_pages,), None, resolution_nm(first)))
+        n_known = len(planes.file(0).chain.offsets) + 1 if n_pages is None else n_pages
+        plain = Described("TIFF", "T", (n_known,), None, resolution_nm(first))
+        return _described(path, planes, plain, length_known=n_pages is not None)
     except SourceError:
         planes.close()
         raise
@@ -51,7 +52,7 @@ def open_recording(path: Path) -> Recording:
         raise SourceError(f"{path} is damaged: its metadata cannot be read") from error
 
 
-def _described(path: Path, planes: Planes, described: Described) -> Recording:
+def _described(path: Path, planes: Planes, described: Described, *, length_known: bool = True) -> Recording:
     pages = planes.file(0)
     n_found, n_promised = len(pages.chain.offsets), described.n_pages
     if n_found > n_promised:
@@ -60,7 +61,7 @@ def _described(path: Path, planes: Planes, described: Described) -> Recording:
             "export it as one movie again"
         )
     numbers = np.arange(n_promised)
-    lost = DAMAGED if pages.chain.broke_off == UNREADABLE else CUT_OFF
+    lost = lost_end(pages.chain.broke_off, length_known=length_known)
     numbers[pages.expect(n_promised, contiguous=described.contiguous) :] = lost
     return Recording(
         name=path.stem,
@@ -82,8 +83,8 @@ def _ome(path: Path, planes: Planes, movie: OmeMovie) -> Recording:
     else:
         written = movie.planes[movie.planes >= 0]
         n_promised = int(written.max(initial=-1)) + 1
-        n_pages = planes.file(0).expect(n_promised)
-        movie.planes[movie.planes >= n_pages] = CUT_OFF
+        pages = planes.file(0)
+        movie.planes[movie.planes >= pages.expect(n_promised)] = lost_end(pages.chain.broke_off)
         grid = time_by_channel(movie.planes, movie.axes, str(path))
     return Recording(
         name=path.name.removesuffix(path.suffix).removesuffix(".ome"),

@@ -48,7 +48,7 @@ class PeakMemory:
 
 def children() -> dict[str, psutil.Process]:
     """Running parts of this process's runs, by role ("source", "analysis")."""
-    found = {}
+    found: dict[str, psutil.Process] = {}
     for child in psutil.Process().children():
         try:
             command = child.cmdline()

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.measure import PeakMemory, noise_movie, save_figures
-from stream.config import load_config
+from stream.load import load_config
 from stream.pipeline import Supervisor
 
 LENGTHS = (500, 5000, 16_500)  # the last is 4.3 GB, a BigTIFF

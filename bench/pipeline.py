@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.measure import save_figures
-from stream.config import load_config
+from stream.load import load_config
 from stream.pipeline import Supervisor
 from train.movie import write_sample
 from train.simulation_config import SimulationConfig

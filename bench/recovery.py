@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.measure import children, save_figures
-from stream.config import load_config
+from stream.load import load_config
 from stream.pipeline import Supervisor
 from stream.record.complete import recover
 from stream.record.run import open_run

@@ -12,7 +12,7 @@ from model.localizations import Localizations
 from stream import child
 from stream.analyser import analyse
 from stream.job import Job
-from stream.transport import Context
+from stream.transport.sockets import Context
 
 
 class SlowEngine:

@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from dashboard.overview import save_overview
 from dashboard.terminal import RunBar
-from stream.config import load_config
+from stream.load import load_config
 from stream.pipeline import Supervisor
 from stream.record.run import Run, open_run
 from stream.results import StreamError

@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from stream.status import Note, Status
@@ -24,8 +25,7 @@ class _Figures(ProgressColumn):
         text = Text(f"{task.completed:.0f}{total} frames", style="bold")
         if figures["rate"] is not None:
             text.append(
-                f"  {figures['rate']:.0f} frames/s  {figures['latency_ms']:.0f} ms latency  "
-                f"{figures['puncta']} puncta",
+                f"  {figures['rate']:.0f}/s  {figures['latency_ms']:.0f} ms  {figures['puncta']} puncta",
                 style="not bold",
             )
         if figures["missing"]:
@@ -38,7 +38,11 @@ class RunBar:
 
     def __init__(self, console: Console, title: str) -> None:
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), _Figures(), TimeRemainingColumn(), console=console
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            _Figures(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(),
+            console=console,
         )
         self._task = self._bar.add_task(title, total=None, rate=None, latency_ms=0.0, puncta=0, missing=0)
         self._recent: list[tuple[float, int]] = []
@@ -66,7 +70,9 @@ class RunBar:
                     missing=status.missing,
                 )
             case Note():
-                self._bar.console.print(f"[yellow]note:[/] {escape(status.text)}", highlight=False)
+                self._bar.console.print(
+                    f"[yellow]note:[/] {escape(status.text)}", highlight=False, soft_wrap=True
+                )
 
     def _rate(self, n_out: int) -> float | None:
         """Frames/s over the last moments, None until there are two."""

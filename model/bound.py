@@ -5,11 +5,15 @@ import math
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from model.camera import Camera
 from model.optics import Array, gaussian_profile
 
-MAX_NEIGHBOURS = 16
+REACH_SIGMA = 6.0  # neighbours farther away share no light
+MAX_EMITTERS = 16  # taken into one Fisher matrix, the nearest ones
+
+Index = NDArray[np.intp]
 
 
 @njit(cache=True, nogil=True)
@@ -60,21 +64,18 @@ def _bounds(
     photons: Array,
     sigma: Array,
     background: Array,
+    neighbours: Index,
     excess: float,
     read_variance: float,
-    reach_sigma: float,
 ) -> Array:
-    n = len(x)
-    result = np.empty((n, 2))
-    for i in range(n):
-        reach = reach_sigma * sigma[i]
-        distance = np.hypot(x - x[i], y - y[i])
-        distance[i] = -1.0  # the emitter itself comes first
-        order = np.argsort(distance)
-        count = 1
-        while count < min(n, MAX_NEIGHBOURS) and distance[order[count]] < reach:
-            count += 1
-        chosen = order[:count]
+    """Bounds (N, 2) beside `neighbours` (N, K): rows in ascending distance, which may hold the emitter."""
+    result = np.empty((len(x), 2))
+    for i in range(len(x)):
+        chosen = np.append(i, neighbours[i][neighbours[i] != i])[:MAX_EMITTERS]
+        for k in range(1, len(chosen)):
+            if not math.hypot(x[chosen[k]] - x[i], y[chosen[k]] - y[i]) < REACH_SIGMA * sigma[i]:
+                chosen = chosen[:k]
+                break
         result[i] = _bound_of(
             x[chosen], y[chosen], photons[chosen], sigma[i], background[i], excess, read_variance
         )
@@ -114,4 +115,8 @@ def crlb(
         np.ascontiguousarray(c, dtype=np.float64) for c in (x_px, y_px, photons, sigma_px, background)
     )
     read_variance = float(np.mean(camera.read_variance))
-    return _bounds(x, y, n, sigma, level, camera.excess, read_variance, 6.0 if joint else 0.0)
+    neighbours = np.empty((len(x), 0), np.intp)
+    if joint and len(x) > 1:
+        xy = np.stack([x, y], axis=1)
+        _, neighbours = KDTree(xy).query(xy, k=min(len(x), MAX_EMITTERS))
+    return _bounds(x, y, n, sigma, level, neighbours, camera.excess, read_variance)

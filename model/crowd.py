@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from model.cells import candidates, empty_cells, put
 from model.mle_fit import (
     BACKGROUND,
     CONVERGED,
@@ -133,25 +134,36 @@ def _split(fits: Array, left_over: Array, reach: float) -> Array:
 
     One fit to two puncta of similar brightness lies between them and leaves light on both sides.
     """
+    cells = empty_cells(left_over[:, X], left_over[:, Y], reach)
+    for j in range(len(left_over)):
+        put(cells, j, left_over[j, X], left_over[j, Y])
     whole = np.ones(len(fits), np.bool_)
+    near = np.empty(len(left_over), np.int64)
     for i in range(len(fits)):
-        near = np.hypot(left_over[:, X] - fits[i, X], left_over[:, Y] - fits[i, Y]) < reach
-        parts = np.sum(near)
+        parts = 0
+        for j in candidates(cells, fits[i, X], fits[i, Y]):
+            if math.hypot(left_over[j, X] - fits[i, X], left_over[j, Y] - fits[i, Y]) < reach:
+                near[parts] = j
+                parts += 1
         if parts >= 2:
             whole[i] = False
-            left_over[near, PHOTONS] += fits[i, PHOTONS] / parts
+            for j in near[:parts]:
+                left_over[j, PHOTONS] += fits[i, PHOTONS] / parts
     return fits[whole]
 
 
 @njit(cache=True, nogil=True)
 def _is_distinct(fits: Array, separation: float) -> NDArray[np.bool_]:
+    cells = empty_cells(fits[:, X], fits[:, Y], separation)
     keep = np.ones(len(fits), np.bool_)
     for i in range(len(fits)):
-        for j in range(i):
+        for j in candidates(cells, fits[i, X], fits[i, Y]):
             dx, dy = fits[i, X] - fits[j, X], fits[i, Y] - fits[j, Y]
-            if keep[j] and dx * dx + dy * dy < separation * separation:
+            if dx * dx + dy * dy < separation * separation:
                 keep[i] = False
                 break
+        if keep[i]:
+            put(cells, i, fits[i, X], fits[i, Y])
     return keep
 
 

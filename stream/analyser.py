@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 
@@ -13,7 +14,7 @@ from model.camera import Camera
 from model.engines.base import Engine, ModelError
 from model.engines.choose import choose_engine, warm_up
 from stream.analysis import Analysis
-from stream.conditions import Conditions, resolve_conditions
+from stream.conditions import Conditions, oddities, resolve_conditions
 from stream.config import ConfigError, RunConfig
 from stream.job import Job
 from stream.publisher import STOPPED
@@ -21,31 +22,41 @@ from stream.record.provenance import RunStart
 from stream.record.recorder import Recorder
 from stream.results import FrameResult, StreamError
 from stream.status import Bound, Done, Note, Progress, StatusSender
-from stream.transport import Arrival, Context, FrameReceiver, ResultPublisher
+from stream.transport.receiver import Arrival, FrameReceiver
+from stream.transport.results import ResultPublisher
+from stream.transport.sockets import Context
 
 PROGRESS_S = 0.1
+NO_PUNCTA = (
+    "no punctum was found in any frame: check the channel layout, camera.offset, optics.psf_sigma_nm "
+    "and the engine's threshold"
+)
 MakeEngine = Callable[[str, Camera, float, float], Engine]
 
 
 def analyse(job: Job, context: Context, stop: Event, make_engine: MakeEngine = choose_engine) -> None:
     """Run the analysis' side of a job to its end; every problem is told and recorded, none is raised.
 
-    `stop` is not needed here: a stopped source ends the stream, and everything that was sent is analysed.
+    `stop` says that the source is over: everything that was sent is analysed, nothing more is waited for.
     `make_engine` lets benchmarks and tests bring an engine of their own.
     """
     status = StatusSender(context, job.endpoints.status)
     problem = ""
     try:
         config = job.run_config()
-        warm_up(config.engine.name)
-        publisher = ResultPublisher(context, job.endpoints.results)
-        receiver = FrameReceiver(context, job.endpoints.stream(), config.source.delivery)
-        try:
+        with ExitStack() as cleanup:
+            publisher = ResultPublisher(context, job.endpoints.results)
+            cleanup.callback(publisher.close)
+            receiver = FrameReceiver(context, job.endpoints.stream(), config.source.delivery, stop)
+            cleanup.callback(receiver.close)
             status.say(Bound("analysis", results=publisher.endpoint))
-            problem = Analyser(config, Path(job.run_folder), receiver, publisher, status, make_engine).run()
-        finally:
-            publisher.close()
-            receiver.close()
+            try:
+                warm_up(config.engine.name)
+                analyser = Analyser(config, Path(job.run_folder), receiver, publisher, status, make_engine)
+                problem = analyser.run()
+            except Exception as error:
+                problem = _in_words(error)
+                receiver.fail(problem)
     except Exception as error:
         problem = _in_words(error)
     finally:
@@ -73,16 +84,25 @@ class Analyser:
         self._make_engine = make_engine
         self._progress = Progress(0, None, 0, 0, 0.0)
         self._told_s = 0.0
+        self._n_puncta = 0
 
     def run(self) -> str:
-        """Analyse until the source ends or something fails; gives the problem, empty if there was none."""
+        """Analyse until the source ends or something fails; gives the problem, empty if there was none.
+
+        A run without any frame records nothing.
+
+        Raises
+        ------
+        Exception
+            What happens before the first frame, or when the results cannot be written.
+        """
         receiver = self._receiver
         info = receiver.start()
+        first = receiver.receive() if info else None
+        if info is None or first is None:
+            return receiver.end.problem if receiver.end else ""
         conditions = resolve_conditions(self._config, info)
         self._progress = replace(self._progress, n_total=info.n_frames)
-        first = receiver.receive()
-        if first is None:
-            return self._finish_empty(info, conditions)
         recorder, analysis = self._prepare(info, conditions, first)
         problem = ""
         try:
@@ -106,7 +126,8 @@ class Analyser:
         engine = self._make_engine(
             config.engine.name, camera, conditions.psf_sigma_px, config.engine.wavelet_threshold
         )
-        assumptions = (*conditions.assumed, *assumed)
+        first_image = first.frame.pixels[0]
+        assumptions = (*conditions.assumed, *assumed, *oddities(first_image, camera, info.bit_depth))
         for text in assumptions:
             self._status.say(Note(text))
         start = RunStart(
@@ -124,6 +145,7 @@ class Analyser:
         for result in results:
             recorder.append(result)
             self._publisher.publish(result)
+            self._n_puncta += len(result.localizations)
             self._progress = Progress(
                 self._progress.n_out + 1,
                 self._progress.n_total,
@@ -144,36 +166,15 @@ class Analyser:
             state = f"failed: {problem}"
         else:
             state = "interrupted" if end is not None and end.reason == STOPPED else "finished"
-        recorder.finish(
+        recorded = recorder.finish(
             state,
             frames_in=end.n_frames if end else None,
             missing=self._missing_by_cause(),
+            warnings=() if self._n_puncta else (NO_PUNCTA,),
             events=analysis.close(),
             source={"longest_wait_ms": end.longest_wait_ms, "cpu_ms": end.cpu_ms} if end else {},
         )
-        return problem
-
-    def _finish_empty(self, info: SourceInfo, conditions: Conditions) -> str:
-        """End a run in which no frame ever came."""
-        end = self._receiver.end
-        problem = end.problem if end else ""
-        if not problem and end is not None and end.reason != STOPPED:
-            problem = f"{info.name} has no frame that can be read"
-        start = RunStart(
-            self._config,
-            info,
-            "none: no frame came",
-            None,
-            conditions.pixel_size_nm,
-            conditions.interval_s,
-            conditions.assumed,
-        )
-        Recorder(self._folder, start).finish(
-            f"failed: {problem}" if problem else "interrupted",
-            frames_in=end.n_frames if end else 0,
-            missing=self._missing_by_cause(),
-        )
-        return problem
+        return str(recorded["state"]).removeprefix("failed: ") if recorded["state"] != state else problem
 
     def _missing_by_cause(self) -> dict[str, int]:
         """Every missing frame under one cause; what nobody owns up to was lost on the way."""

@@ -13,7 +13,7 @@ from stream.conditions import Conditions
 from stream.config import RunConfig
 from stream.results import CalciumEvent, CalciumUpdate, FrameResult
 from stream.tracker import Tracker
-from stream.transport import Arrival
+from stream.transport.receiver import Arrival
 
 
 @dataclass(slots=True)

@@ -1,14 +1,12 @@
 """One YAML describes a run; every section is validated here before anything starts."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import tifffile
-import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.camera import Camera, CameraError
 
@@ -33,7 +31,7 @@ class SourceConfig(Section):
     path: Path | None = Field(None, description="movie file, or folder of single TIFFs")
     calcium_path: Path | None = Field(None, description="the calcium movie, where it is a file of its own")
     speed: Literal["max", "realtime"] | Positive = Field(
-        "max", description="replay as fast as possible, as recorded, or at a multiple of the recorded speed"
+        "max", description="max, realtime, or a multiple of the recorded speed such as 0.5"
     )
     interval_ms: Positive | None = Field(None, description="frame interval in ms; null: from the file")
     max_frames: Annotated[int, Field(gt=0)] | None = Field(None, description="stop after this many frames")
@@ -144,7 +142,7 @@ class OutputConfig(Section):
 
     folder: Path = Field(Path("runs"), description="run folders are made in here")
     name: str | None = Field(
-        None, pattern=r"^[\w.-]+$", description="name of the run folder; null: time stamp and movie"
+        None, pattern=r"^[\w-][\w.-]*$", description="name of the run folder; null: time stamp and movie"
     )
     csv: bool = Field(True, description="write CSV beside Parquet")
 
@@ -162,96 +160,9 @@ class RunConfig(Section):
     output: OutputConfig = OutputConfig()
 
 
-def load_config(
-    path: Path | None = None,
-    overrides: Sequence[str] = (),
-    options: Mapping[str, Any] | None = None,
-) -> RunConfig:
-    """Configuration of a run: its YAML, then overrides, then options, the later ones winning.
-
-    Parameters
-    ----------
-    path
-        YAML file with the sections of `RunConfig`; None starts from the defaults.
-    overrides
-        `section.key=value`, values in YAML syntax.
-    options
-        Values by `section.key`.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read or a key, value or override is wrong.
-    """
-    tree: dict[str, Any] = {}
-    if path is not None:
-        try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-        if loaded is not None and not isinstance(loaded, dict):
-            raise ConfigError(f"{path} must hold sections such as `camera:`, not a {type(loaded).__name__}")
-        tree = loaded or {}
-    for override in overrides:
-        key, value = _parse(override)
-        _put(tree, key, value)
-    for key, value in (options or {}).items():
-        _put(tree, key, value)
-    try:
-        return RunConfig.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, path)) from error
-
-
-def _parse(override: str) -> tuple[str, Any]:
-    key, equals, text = override.partition("=")
-    section, dot, name = key.strip().partition(".")
-    if not (equals and dot and section and name):
-        raise ConfigError(f"--set {override!r} is not section.key=value, e.g. camera.offset=100")
-    try:
-        return key.strip(), yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: the value is not valid YAML") from error
-
-
-def _put(tree: dict[str, Any], key: str, value: Any) -> None:
-    section, _, name = key.partition(".")
-    branch = tree.get(section) or {}
-    if not isinstance(branch, dict):
-        raise ConfigError(f"section {section!r} must hold keys, not a {type(branch).__name__}")
-    tree[section] = {**branch, name: value}
-
-
-def _explain(error: ValidationError, path: Path | None) -> str:
-    """One sentence a wrong key, joined; names what is allowed."""
-    where = f" in {path}" if path else ""
-    sentences = []
-    seen = set()
-    for problem in error.errors():
-        location = ".".join(str(part) for part in problem["loc"][:2])
-        if location in seen:  # unions report each of their members
-            continue
-        seen.add(location)
-        if problem["type"] == "extra_forbidden":
-            known = ", ".join(_known_keys(problem["loc"]))
-            sentences.append(f"{location}{where} is not a known key; known here: {known}")
-        else:
-            sentences.append(f"{location}{where} is {problem['input']!r}: {problem['msg']}")
-    return "; ".join(sentences)
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    if len(location) == 1:
-        return list(RunConfig.model_fields)
-    section = RunConfig.model_fields[str(location[0])].annotation
-    return list(section.model_fields) if isinstance(section, type) and issubclass(section, Section) else []
-
-
 def _load_map(path: Path, key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     try:
-        image = tifffile.imread(path)
+        image = np.squeeze(tifffile.imread(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{key}: cannot read {path}: {error}") from error
     if image.shape != shape:

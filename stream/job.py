@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct, json
 
 from stream.config import RunConfig
-from stream.transport import Endpoints
+from stream.transport.sockets import Endpoints
 
 
 class JobEndpoints(Struct, frozen=True):
@@ -30,7 +30,8 @@ class Job(Struct, frozen=True):
     @classmethod
     def of(cls, config: RunConfig, run_folder: str, endpoints: JobEndpoints) -> "Job":
         """Describe a run."""
-        return cls(config.model_dump_json(), run_folder, endpoints)
+        # Only what was set: the parts must still know what was left to its default.
+        return cls(config.model_dump_json(exclude_unset=True), run_folder, endpoints)
 
     def run_config(self) -> RunConfig:
         """The configuration of the run."""

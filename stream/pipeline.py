@@ -2,19 +2,19 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import zmq
 
-from stream.analyser import analyse
-from stream.conditions import resolve_conditions
+from stream.child import part
+from stream.conditions import check_camera, resolve_conditions
 from stream.config import RunConfig
 from stream.job import Job
 from stream.process import (
     CHILD,
-    Part,
     ProcessWorker,
     Role,
     ThreadWorker,
@@ -23,20 +23,23 @@ from stream.process import (
     job_endpoints,
     local_transport,
     socket_folder,
+    stop_signals,
 )
-from stream.publisher import open_configured, publish
-from stream.record.run import JOURNAL, Info, create_run_folder, read_info
+from stream.publisher import open_configured
+from stream.record.run import JOURNAL, RUN_JSON, Info, create_run_folder, read_info
 from stream.status import Bound, Done, Status, StatusReceiver
-from stream.transport import Context
+from stream.transport.sockets import Context
 
-PARTS: dict[Role, Part] = {"source": publish, "analysis": analyse}
 POLL_MS = 100
-GRACE_S = 10.0  # a part may outlive its partner by this much: heartbeats tell it within 5 s
+GRACE_S = 10.0  # a source whose analysis is gone may outlive it by this much
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended: its folder, its `run.json`, and what went wrong ("" if nothing did)."""
+    """How a run ended: its folder, its `run.json` ({} where nothing was recorded), and what went wrong.
+
+    `problem` is empty if nothing went wrong; a run that the user stopped is no problem.
+    """
 
     folder: Path
     info: Info
@@ -54,7 +57,7 @@ class Supervisor:
         `ipc` or `tcp`: source and analysis in processes of their own; `inproc`: in threads of this one.
         None takes the best this system has.
     on_status
-        Called with every `Status`, for progress bars and notes.
+        Called with every `Status`, for progress bars and notes; when it fails, the run goes on without.
     child
         Command that runs a part, given its role and job; benchmarks bring a slower one.
 
@@ -75,42 +78,45 @@ class Supervisor:
         source = open_configured(config.source, config.channels)
         source.close()
         resolve_conditions(config, source.info)
+        check_camera(config.camera, source.info)
         self._config = config
         self._transport = transport or local_transport()
         self._on_status = on_status
         self._child = child
         self._workers: dict[Role, Worker] = {}
         self._done: dict[Role, str] = {}
-        self._kill_at: float | None = None
-        self._interrupted = False
+        self._first_death = ""
+        self._kill_source_at: float | None = None
+        self._signals = 0
         self.folder = create_run_folder(config.output, source.info.name, datetime.now())
 
     def run(self) -> RunOutcome:
         """Run until the source ends; Ctrl-C ends it early, a second Ctrl-C at once."""
         context: Context = zmq.Context()
-        with socket_folder() as sockets:
+        with socket_folder() as sockets, stop_signals(self._count_signal):
             endpoints = job_endpoints(self._transport, sockets)
             status = StatusReceiver(context, endpoints.status)
             job = Job.of(self._config, str(self.folder), endpoints).at(status=status.endpoint)
             try:
                 self._start("source", job, context)
                 while self._running():
-                    try:
-                        self._follow(status, job, context)
-                    except KeyboardInterrupt:
-                        self._interrupt()
+                    self._follow(status, job, context)
+                    self._steer()
                 while self._follow(status, job, context):
                     pass  # the last words of parts that have ended
             finally:
                 for worker in self._workers.values():
-                    worker.close()
+                    worker.close(GRACE_S)
                 status.close()
                 context.term()
         return self._outcome()
 
+    def _count_signal(self) -> None:
+        self._signals += 1
+
     def _start(self, role: Role, job: Job, context: Context) -> None:
         if self._transport == "inproc":
-            self._workers[role] = ThreadWorker(PARTS[role], job, context)
+            self._workers[role] = ThreadWorker(part(role), job, context)
         else:
             self._workers[role] = ProcessWorker(self._child, role, job, self.folder / f"{role}.log")
 
@@ -118,54 +124,54 @@ class Supervisor:
         return any(worker.alive() for worker in self._workers.values())
 
     def _follow(self, status: StatusReceiver, job: Job, context: Context) -> bool:
-        """Take one message; without any, look after the workers and give False."""
+        """Take one message; False when there was none."""
         message = status.receive(POLL_MS)
         match message:
             case None:
-                self._watch()
                 return False
-            case Bound(who="source"):
+            case Bound(who="source") if not self._signals:
                 # The analysis starts when the source's ports are known.
                 self._start("analysis", job.at(frames=message.frames, control=message.control), context)
             case Done():
                 self._done[message.who] = message.problem
-        self._on_status(message)
+        try:
+            self._on_status(message)
+        except Exception:  # a dead terminal is no reason to end a recording
+            self._on_status = lambda status: None
         return True
 
-    def _watch(self) -> None:
-        """Give a part whose partner died some time to notice, then end it."""
-        dead = [role for role, worker in self._workers.items() if not worker.alive() and worker.death()]
-        if dead and self._kill_at is None:
-            self._kill_at = time.monotonic() + GRACE_S
-        if self._kill_at is not None and time.monotonic() > self._kill_at:
+    def _steer(self) -> None:
+        """Pass on the user's wish to stop, and the end of either part to the other."""
+        source, analysis = self._workers["source"], self._workers.get("analysis")
+        for role, worker in self._workers.items():
+            if not self._first_death and not worker.alive() and worker.death():
+                self._first_death = f"the {role} {worker.death()}"
+        if self._signals > 1:
             for worker in self._workers.values():
                 worker.kill()
-
-    def _interrupt(self) -> None:
-        if self._interrupted:
-            for worker in self._workers.values():
-                worker.kill()
-        self._interrupted = True
-        self._workers["source"].stop()
+        elif self._signals or (analysis is not None and not analysis.alive()):
+            source.stop()
+        # The analysis is never hurried: it may be writing the results of hours.
+        if analysis is not None and not source.alive():
+            analysis.stop()
+        if analysis is not None and not analysis.alive() and source.alive():
+            now = time.monotonic()
+            self._kill_source_at = self._kill_source_at or now + GRACE_S
+            if now > self._kill_source_at:
+                source.kill()
 
     def _outcome(self) -> RunOutcome:
-        analysis = self._workers.get("analysis")
-        if analysis is None:  # the source failed before anything was analysed
+        """Sum up, the analysis' words first: it knows what became of the results."""
+        problem = self._done.get("analysis") or self._done.get("source") or self._first_death
+        if "analysis" in self._workers and "analysis" not in self._done:
+            problem = self._first_death or "the analysis ended without a word"
+        if (self.folder / JOURNAL).exists():
+            problem += f"; `piezo1 recover {self.folder}` finishes the run from its journal"
+        recorded = (self.folder / RUN_JSON).exists()
+        if not recorded:
             self._remove_empty_folder()
-            problem = self._done.get("source") or f"the source {self._workers['source'].death()}"
-            return RunOutcome(self.folder, {}, problem)
-        problem = self._done.get("analysis", "")
-        if "analysis" not in self._done:
-            problem = f"the analysis {analysis.death() or 'ended without a word'}"
-            if (self.folder / JOURNAL).exists():
-                problem += f"; `piezo1 recover {self.folder}` finishes the run from its journal"
-        elif not problem:
-            problem = self._done.get("source", "")
-        info = read_info(self.folder) if (self.folder / "run.json").exists() else {}
-        return RunOutcome(self.folder, info, problem)
+        return RunOutcome(self.folder, read_info(self.folder) if recorded else {}, problem)
 
     def _remove_empty_folder(self) -> None:
-        try:
+        with suppress(OSError):  # it holds a log that says why, or is gone already
             self.folder.rmdir()
-        except OSError:  # it holds a log that says why
-            return

@@ -6,18 +6,20 @@ That works alike on Windows and POSIX, needs no signals, and Ctrl-C reaches the 
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, current_thread, main_thread
 from typing import IO, Literal, Protocol
 
 import zmq
 
 from stream.job import Job, JobEndpoints
-from stream.transport import Context
+from stream.transport.sockets import Context
 
 Transport = Literal["ipc", "tcp", "inproc"]
 Role = Literal["source", "analysis"]
@@ -45,6 +47,25 @@ def socket_folder() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix="piezo1-", ignore_cleanup_errors=True)
 
 
+@contextmanager
+def stop_signals(on_signal: Callable[[], None]) -> Iterator[None]:
+    """Call `on_signal` at Ctrl-C and when the system asks the program to end, instead of ending at once.
+
+    A call is no exception: nothing is torn out of what it does. Only the main thread can have signals.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # not every system has all
+    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, lambda *_: on_signal()) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class Worker(Protocol):
     """A running part of a run."""
 
@@ -64,8 +85,8 @@ class Worker(Protocol):
         """End it at once where that is possible."""
         ...
 
-    def close(self) -> None:
-        """Wait for its end and tidy up."""
+    def close(self, patience_s: float) -> None:
+        """Wait for its end (a process is killed after `patience_s`) and tidy up."""
         ...
 
 
@@ -109,10 +130,14 @@ class ProcessWorker:
         """Kill the process."""
         self._child.kill()
 
-    def close(self) -> None:
-        """Wait for the process and drop its log if it said nothing."""
+    def close(self, patience_s: float) -> None:
+        """Wait for the process, kill it when that takes too long, and drop its log if it said nothing."""
         self.stop()
-        self._child.wait()
+        try:
+            self._child.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
         self._log_file.close()
         if self._log.exists() and self._log.stat().st_size == 0:
             self._log.unlink()
@@ -149,7 +174,7 @@ class ThreadWorker:
         """Stop it; a thread cannot be killed."""
         self._stop.set()
 
-    def close(self) -> None:
+    def close(self, patience_s: float) -> None:
         """Wait for the thread."""
         self.stop()
-        self._thread.join()
+        self._thread.join(patience_s)

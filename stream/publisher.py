@@ -1,8 +1,11 @@
 """The source's process: reads frames at their pace and hands them to the analysis."""
 
 import time
+import traceback
 from collections.abc import Iterator
+from contextlib import ExitStack
 from threading import Event
+from typing import Literal
 
 from acquire.frame import Frame, Source, SourceError
 from acquire.source import open_source
@@ -10,7 +13,10 @@ from stream.config import ChannelsConfig, SourceConfig
 from stream.job import Job
 from stream.results import StreamError
 from stream.status import Bound, Done, StatusSender
-from stream.transport import Context, FrameSender
+from stream.transport.sender import FrameSender
+from stream.transport.sockets import Context
+
+Speed = float | Literal["max", "realtime"]
 
 STOPPED = "stopped by the user"
 COMPLETE = "end of the recording"
@@ -42,31 +48,30 @@ def publish(job: Job, context: Context, stop: Event) -> None:
     problem = ""
     try:
         config = job.run_config()
-        source = open_configured(config.source, config.channels)
-        try:
+        with ExitStack() as cleanup:
+            source = open_configured(config.source, config.channels)
+            cleanup.callback(source.close)
             sender = FrameSender(context, job.endpoints.stream(), config.source.delivery)
-            try:
-                bound = sender.endpoints
-                status.say(Bound("source", frames=bound.frames, control=bound.control))
-                problem = _send_all(source, sender, config.source.speed, stop)
-            finally:
-                sender.close()
-        finally:
-            source.close()
-    except (SourceError, StreamError) as error:
-        problem = str(error)
+            cleanup.callback(sender.close)
+            bound = sender.endpoints
+            status.say(Bound("source", frames=bound.frames, control=bound.control))
+            problem = _send_all(source, sender, config.source.speed, stop)
     except Exception as error:
-        problem = f"the source failed unexpectedly: {type(error).__name__}: {error}"
-        raise
+        problem = _in_words(error)
     finally:
         status.say(Done("source", problem))
         status.close()
 
 
-def _send_all(source: Source, sender: FrameSender, speed: float | str, stop: Event) -> str:
-    """Send every frame, then the end; gives the source's own problem, if it had one."""
+def _send_all(source: Source, sender: FrameSender, speed: Speed, stop: Event) -> str:
+    """Send every frame, then the end; gives the source's own problem, if it had one.
+
+    Raises
+    ------
+    StreamError
+        If the analysis failed or is gone.
+    """
     if not sender.start(source.info, stop):
-        sender.finish(0, {}, STOPPED)
         return ""
     n_frames, problem = 0, ""
     clock = _CpuClock()
@@ -77,17 +82,29 @@ def _send_all(source: Source, sender: FrameSender, speed: float | str, stop: Eve
                 break
             clock.stop("send")
             n_frames = frame.seq + 1
-    except (SourceError, OSError) as error:
-        problem = str(error)
+    except StreamError:
+        raise
+    except Exception as error:  # whatever stops the source, the analysis must hear of it
+        problem = _in_words(error)
     cpu_ms = clock.ms_per(sender.n_sent)
-    if stop.is_set():
-        sender.finish(n_frames, source.losses, STOPPED, cpu_ms=cpu_ms)
-    elif problem:
+    if problem:
         sender.finish(n_frames, source.losses, "the source failed", problem, cpu_ms)
+    elif stop.is_set():
+        sender.finish(n_frames, source.losses, STOPPED, cpu_ms=cpu_ms)
     else:
         # Each frame of a whole recording was either sent or lost by the source.
         sender.finish(sender.n_sent + sum(source.losses.values()), source.losses, COMPLETE, cpu_ms=cpu_ms)
     return problem
+
+
+def _in_words(error: Exception) -> str:
+    """The sentence of an expected error; of any other its name, with the traceback in the log."""
+    if isinstance(error, SourceError | StreamError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"the source cannot be read any more: {error}"
+    traceback.print_exc()
+    return f"the source failed unexpectedly: {type(error).__name__}: {error}"
 
 
 class _CpuClock:
@@ -108,9 +125,9 @@ class _CpuClock:
         return {what: spent * 1e3 / max(n, 1) for what, spent in self._spent.items()}
 
 
-def paced(frames: Iterator[Frame], speed: float | str, stop: Event) -> Iterator[Frame]:
+def paced(frames: Iterator[Frame], speed: Speed, stop: Event) -> Iterator[Frame]:
     """Frames no earlier than their time stamps say, divided by `speed`; ends when `stop` is set."""
-    factor = {"max": 0.0, "realtime": 1.0}.get(speed, 1.0) if isinstance(speed, str) else speed
+    factor = {"max": 0.0, "realtime": 1.0}[speed] if isinstance(speed, str) else speed
     begun = first_s = None
     for frame in frames:
         if factor:

@@ -12,6 +12,9 @@ N_OCTANTS = 8
 OCTANT_INNER_PX = 3.0
 OCTANT_OUTER_PX = 5.0
 CORE_CUT_SIGMA = 3.0
+# An annulus is bright if its mean is this many of its standard errors above zero: it is then known to
+# 20 %, and noise about zero never passes for light.
+BRIGHT_Z = 5.0
 
 
 def sample(
@@ -41,9 +44,10 @@ def sample(
     ratio
         (n, 9): the Gaussian-weighted core mean, then the mean of each octant of the ring between 3 and
         5 px, all divided by the annulus mean. NaN where no pixel lies in the region, and everywhere
-        when the annulus is dark.
+        when the annulus is not bright (shutter closed, lamp off, indicator too dim).
     shot_sd
-        (n,): standard deviation of the core's ratio that the photons alone would cause.
+        (n,): standard deviation that the photons alone would give the core's ratio, were the core as
+        bright as the annulus: it tells dim frames from clear ones, whatever the core does.
     """
     ratio = np.full((len(x_px), 1 + N_OCTANTS), np.nan)
     shot_sd = np.full(len(x_px), np.nan)
@@ -71,8 +75,8 @@ def _sample(
         x, y = x_px[i], y_px[i]
         if not (-reach <= x <= width - 1 + reach and -reach <= y <= height - 1 + reach):
             continue  # outside the image, or not finite
-        core, weights, core_variance = 0.0, 0.0, 0.0
-        around, n_around = 0.0, 0
+        core, weights, squares = 0.0, 0.0, 0.0
+        around, around2, n_around = 0.0, 0.0, 0
         light[:] = 0.0
         pixels[:] = 0.0
         for r in range(max(0, math.ceil(y - reach)), min(height - 1, math.floor(y + reach)) + 1):
@@ -85,22 +89,23 @@ def _sample(
                     w = math.exp(-0.5 * d2 / core_sigma**2)
                     core += w * value
                     weights += w
-                    core_variance += w * w * max(value, 0.0)
+                    squares += w * w
                 if OCTANT_INNER_PX**2 <= d2 <= OCTANT_OUTER_PX**2:
                     octant = (dx > 0) + 2 * (dy > 0) + 4 * (abs(dx) > abs(dy))
                     light[octant] += value
                     pixels[octant] += 1.0
                 if inner**2 <= d2 <= outer**2:
                     around += value
+                    around2 += value * value
                     n_around += 1
-        if not around > 0.0:
+        # A mean m of n pixels has standard error √((Σv²/n − m²)/n).
+        error2 = max(around2 - around * around / n_around, 0.0) if n_around else math.inf
+        if not (around > 0.0 and around * around >= BRIGHT_Z**2 * error2):
             continue
         annulus = around / n_around
         if weights > 0.0:
-            mean = core / weights
-            ratio[i, 0] = mean / annulus
-            variance = core_variance / weights**2 + (mean / annulus) ** 2 * annulus / n_around
-            shot_sd[i] = math.sqrt(variance) / annulus
+            ratio[i, 0] = core / weights / annulus
+            shot_sd[i] = math.sqrt((squares / weights**2 + 1.0 / n_around) / annulus)
         for k in range(N_OCTANTS):
             if pixels[k] > 0.0:
                 ratio[i, 1 + k] = light[k] / pixels[k] / annulus

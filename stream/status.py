@@ -6,7 +6,7 @@ import msgspec
 import zmq
 from msgspec import Struct
 
-from stream.transport import Context
+from stream.transport.sockets import Context
 
 Who = Literal["source", "analysis"]
 

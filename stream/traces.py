@@ -26,7 +26,7 @@ RISE_Z = 1.1
 SHARE_OF_RISE = 1 / 3
 CLOSE_FRAMES = 2  # frames below off_z that end an event
 MIN_FRAMES = 2  # shorter events are noise
-OUTLIER_SD = 3.0  # deviations count in the noise up to here
+OUTLIER_SD = 3.0  # deviations count in noise and baseline up to here
 MEAN_TO_SD = float(np.sqrt(np.pi / 2))  # from mean absolute deviation to sd, for Gaussian noise
 # Averaged movies are less noisy than their photons say, but below a tenth the image is constant.
 MIN_SHOT_SHARE = 0.1
@@ -35,6 +35,7 @@ MIN_BASELINE = 0.1  # a core darker than a tenth of its surroundings has no mean
 # An octant has 6.3 pixels, the default core as much light as 4πσ² = 28: its noise is √(28/6.3) times as
 # large; and the greatest of 8 normal deviates is 1.42 on average.
 OCTANT_NOISE = 2.1
+REGION_NOISE = np.array([1.0] + N_OCTANTS * [OCTANT_NOISE])  # of core and octants
 MAX_OF_OCTANTS = 1.42
 
 TRACE = np.dtype(
@@ -45,6 +46,7 @@ TRACE = np.dtype(
         ("baseline", np.float64, 1 + N_OCTANTS),  # of core and octants
         ("deviation", np.float64),  # mean absolute ΔF/F0 outside events
         ("noise", np.float64),  # sd of ΔF/F0
+        ("shot_sd", np.float64),  # mean share of the photons in it
         ("leaky", np.float64),  # leaky sum of ΔF/F0 …
         ("leaky_power", np.float64),  # … and its variance in units of noise²
         ("cusum", np.float64),  # above 0 since a rise began
@@ -103,11 +105,14 @@ def advance(
     rise = np.where(ready[:, None], np.nan_to_num(dff), 0.0)
 
     noise = np.where(traces["noise"] > 0, traces["noise"], np.inf)
+    # A frame dimmer than usual (a lamp that flickers, a shutter) is noisier and weighs less.
+    clearness = np.divide(traces["shot_sd"], shot_sd, out=np.ones(len(traces)), where=ready)
+    weighed = np.minimum(clearness, 1.0) * rise[:, 0]
     elapsed = now[2]
-    traces["leaky"] = traces["leaky"] * LEAK**elapsed + rise[:, 0]
+    traces["leaky"] = traces["leaky"] * LEAK**elapsed + weighed
     traces["leaky_power"] = traces["leaky_power"] * LEAK ** (2 * elapsed) + ready
     z = traces["leaky"] / (noise * np.sqrt(np.maximum(traces["leaky_power"], 1.0)))
-    _record(traces, now, position, rise, z, rise[:, 0] / noise, config.off_z)
+    _record(traces, now, position, rise, z, weighed / noise, config.off_z)
     traces["open"] |= ready & (z > config.on_z) & (traces["cusum"] > 0)
     _learn(traces, ratio, dff[:, 0], shot_sd, seen & ~traces["open"])
 
@@ -177,14 +182,17 @@ def _record(
 def _learn(traces: Traces, ratio: Array, dff: Array, shot_sd: Array, quiet: Mask) -> None:
     """Move baseline and noise of quiet traces: means at first, exponential means later."""
     frames = traces["frames"][quiet] + 1
+    limit = np.where(frames > WARM_UP_FRAMES, OUTLIER_SD * traces["noise"][quiet], np.inf)
     rate = np.maximum(1.0 / frames, BASELINE_RATE)
-    step = rate[:, None] * (ratio[quiet] - traces["baseline"][quiet])
+    traces["shot_sd"][quiet] += rate * (shot_sd[quiet] - traces["shot_sd"][quiet])
+    baseline = traces["baseline"][quiet]
+    largest = limit[:, None] * REGION_NOISE * np.maximum(np.abs(baseline), MIN_BASELINE)
+    step = rate[:, None] * np.clip(ratio[quiet] - baseline, -largest, largest)
     traces["baseline"][quiet] += np.nan_to_num(step)
 
     # Around a mean of k frames the next one scatters by √(1 + 1/k) of the noise; the first has none.
     later = frames > 1
     deviation = np.abs(dff[quiet]) / np.sqrt(1.0 + 1.0 / np.maximum(frames - 1, 1))
-    limit = np.where(frames > WARM_UP_FRAMES, OUTLIER_SD * traces["noise"][quiet], np.inf)
     rate = np.maximum(1.0 / np.maximum(frames - 1, 1), BASELINE_RATE)
     old = traces["deviation"][quiet]
     new = np.where(later, old + rate * (np.minimum(deviation, limit) - old), 0.0)

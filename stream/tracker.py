@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 from scipy.spatial import KDTree
 
 from model.localizations import Localizations
@@ -27,6 +27,12 @@ NEIGHBOURS = 10  # candidates a track, so that costs stay linear in any crowd
 # Frames a tentative track may miss. None throws away more than a quarter of the real tracks before their
 # third sighting (up to .004 of link F1 in simulations); two gain nothing and keep false ones longer.
 TENTATIVE_GAP_FRAMES = 1
+BATCH_PAIRS = 256  # solved at once
+# A wait of more nominal intervals than this (and than the longest gap) since the last frame is none. Either
+# the clock was set, and every track lives on; or the camera paused for so long that mobile puncta are
+# elsewhere, and a narrow gate links only what stayed in place. Shorter pauses widen the gates, and missing
+# frames show in `seq`.
+LONGEST_PAUSE = 10.0
 
 
 class Tracker:
@@ -71,7 +77,8 @@ class Tracker:
         seq
             Index of the frame, greater than that of the frame before.
         time_s
-            Its time in seconds. Where the clock does not advance, the nominal interval counts.
+            Its time in seconds. Where the clock stands still, goes back or leaps (see `LONGEST_PAUSE`),
+            the nominal interval counts.
         localizations
             Its N puncta, at finite positions.
 
@@ -146,9 +153,11 @@ class Tracker:
                 raise ValueError(
                     f"frame {seq} came to the tracker after frame {self._seq}; seq must increase"
                 )
+            nominal_s = (seq - self._seq) * self._interval_s
+            longest_s = max(LONGEST_PAUSE, self._config.max_gap_frames + 1.0) * nominal_s
             elapsed_s = time_s - self._time_s
-            if not (0 < elapsed_s < math.inf):
-                elapsed_s = (seq - self._seq) * self._interval_s
+            if not 0 < elapsed_s <= longest_s:
+                elapsed_s = nominal_s
         self._seq, self._time_s = seq, time_s
         self._clock_s += elapsed_s
         return elapsed_s
@@ -190,19 +199,45 @@ def link(tracks: Tracks, seen: Sightings, log_clutter: float) -> tuple[Index, In
     good = (gain > 0) & (distance2.min(axis=1, initial=np.inf) < GATE)
     if not good.any():
         return nothing, nothing
-    return assign(row[good], spot[good], gain[good], len(seen))
+    return assign(row[good], spot[good], gain[good])
 
 
-def assign(row: Index, spot: Index, gain: Array, n_spots: int) -> tuple[Index, Index]:
-    """Choose the pairs, each row and spot at most once, that have the greatest summed gain."""
-    rows, compact = np.unique(row, return_inverse=True)
-    n = len(rows)
+def assign(row: Index, spot: Index, gain: Array) -> tuple[Index, Index]:
+    """Choose the pairs, each row and spot at most once, that have the greatest summed gain.
+
+    Pairs (P,) must have gains above 0. A pair without rivals is taken as it is; the others are solved
+    together with their rivals only, as the cost of an assignment grows with the square of its rows.
+    """
+    rivals = (np.bincount(row)[row] > 1) | (np.bincount(spot)[spot] > 1)
+    taken = [np.flatnonzero(~rivals)]
+    contested = np.flatnonzero(rivals)
+    if len(contested):
+        n_rows = int(row.max()) + 1
+        ends = (row[contested], n_rows + spot[contested])
+        n = n_rows + int(spot.max()) + 1
+        _, component = connected_components(coo_array((np.ones(len(contested)), ends), shape=(n, n)), False)
+        group = component[row[contested]]
+        order = np.argsort(group, kind="stable")
+        # Whole components, as many as make a batch: one by one, the calls would cost more than the work.
+        first = np.flatnonzero(np.diff(group[order], prepend=-1))
+        cuts = first[np.flatnonzero(np.diff(first // BATCH_PAIRS)) + 1]
+        for batch in np.split(contested[order], cuts):
+            taken.append(batch[_best_pairs(row[batch], spot[batch], gain[batch])])
+    pairs = np.concatenate(taken)
+    pairs = pairs[np.argsort(row[pairs])]
+    return row[pairs], spot[pairs]
+
+
+def _best_pairs(row: Index, spot: Index, gain: Array) -> Index:
+    """Numbers of the pairs that have the greatest summed gain."""
+    rows, i = np.unique(row, return_inverse=True)
+    spots, j = np.unique(spot, return_inverse=True)
     # Every track may also stay unlinked, for no gain, so a full matching always exists. The same
     # constant on all weights changes nothing but makes them positive: explicit zeros would vanish.
-    weight = gain.max() + 1.0 - np.concatenate([gain, np.zeros(n)])
-    i = np.concatenate([compact, np.arange(n)])
-    j = np.concatenate([spot, n_spots + np.arange(n)])
-    pairs = coo_array((weight, (i, j)), shape=(n, n_spots + n)).tocsr()
-    matched, to = min_weight_full_bipartite_matching(pairs)
-    linked = to < n_spots
-    return rows[matched[linked]], to[linked].astype(np.intp)
+    alone = np.arange(len(rows))
+    weight = gain.max() + 1.0 - np.concatenate([gain, np.zeros(len(rows))])
+    ends = (np.concatenate([i, alone]), np.concatenate([j, len(spots) + alone]))
+    matching = coo_array((weight, ends), shape=(len(rows), len(spots) + len(rows))).tocsr()
+    _, to = min_weight_full_bipartite_matching(matching)
+    chosen: Index = np.flatnonzero(to[i] == j)
+    return chosen

@@ -1,18 +1,18 @@
 """The wire format: frames, results and control messages as bytes, validated on the way in.
 
 Frames travel as topic, msgpack header and pixel buffer, so that pixels are never copied; results as
-topic and one msgpack part; control messages as one msgpack part. A last part holds the CRC-32 of all
-before it: a damaged message is refused even where its bytes still make sense. Nothing is ever
+topic and one msgpack part; control messages as one msgpack part. A last part holds the XXH3 checksum of
+all before it: a damaged message is refused even where its bytes still make sense. Nothing is ever
 unpickled, and every size is checked against its limit before memory is taken.
 """
 
-import zlib
 from collections.abc import Sequence
 from math import isfinite, prod
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+import xxhash
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
@@ -23,14 +23,15 @@ from stream.results import CalciumEvent, CalciumUpdate, FrameResult, StreamError
 VERSION = 1
 FRAME_TOPIC = b"frame"
 RESULT_TOPIC = b"result"
-MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADER_BYTES = 1024 * 1024
+MAX_TEXT = 4096
 MAX_SIDE = 16384
 MAX_MESSAGE_BYTES = 2 * 2 * MAX_SIDE**2 + MAX_HEADER_BYTES
 
 Buffer = bytes | memoryview
 Count = Annotated[int, Meta(ge=0)]
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
-Text = Annotated[str, Meta(max_length=4096)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 class WireError(StreamError):
@@ -140,13 +141,25 @@ _control_decoder = msgspec.msgpack.Decoder(Control)
 
 
 def encode_frame(frame: Frame, sent_ns: int) -> list[Buffer]:
-    """Parts of a frame's message; the third is the frame's own memory."""
+    """Parts of a frame's message; the third is the frame's own memory.
+
+    Raises
+    ------
+    WireError
+        If the frame's metadata is too large to travel.
+    """
     channels, height, width = frame.pixels.shape
     header = FrameHeader(
         VERSION, frame.seq, frame.time_s, sent_ns, (channels, height, width), dict(frame.metadata)
     )
     pixels = np.ascontiguousarray(frame.pixels, dtype="<u2")
-    return _sealed([FRAME_TOPIC, _encoder.encode(header), pixels.data.cast("B")])
+    packed = _encoder.encode(header)
+    if len(packed) > MAX_HEADER_BYTES:
+        raise WireError(
+            f"the metadata of frame {frame.seq} has {len(packed)} bytes, "
+            f"more than the {MAX_HEADER_BYTES} allowed"
+        )
+    return _sealed([FRAME_TOPIC, packed, pixels.data.cast("B")])
 
 
 def decode_frame(parts: Sequence[Buffer]) -> tuple[Frame, int]:
@@ -256,15 +269,15 @@ def decode_control(parts: Sequence[Buffer]) -> Control:
     return message
 
 
-def _crc(parts: Sequence[Buffer]) -> bytes:
-    crc = 0
+def _checksum(parts: Sequence[Buffer]) -> bytes:
+    checksum = xxhash.xxh3_64()
     for part in parts:
-        crc = zlib.crc32(part, crc)
-    return crc.to_bytes(4, "little")
+        checksum.update(part)
+    return checksum.digest()
 
 
 def _sealed(parts: list[Buffer]) -> list[Buffer]:
-    return [*parts, _crc(parts)]
+    return [*parts, _checksum(parts)]
 
 
 def _unsealed(parts: Sequence[Buffer], n: int) -> list[memoryview]:
@@ -273,7 +286,7 @@ def _unsealed(parts: Sequence[Buffer], n: int) -> list[memoryview]:
         raise WireError(f"the message should have {n + 1} parts, it has {len(parts)}")
     if sum(len(part) for part in parts) > MAX_MESSAGE_BYTES:
         raise WireError(f"the message is larger than the {MAX_MESSAGE_BYTES} bytes allowed")
-    if _crc(parts[:n]) != bytes(parts[n]):
+    if _checksum(parts[:n]) != bytes(parts[n]):
         raise WireError("the checksum does not fit: the message was damaged on its way")
     return [memoryview(part) for part in parts[:n]]
 

@@ -1,5 +1,6 @@
 """The house itself: packages, configuration file, README and exit codes."""
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import piezo1 as command_line
-from stream.config import RunConfig, load_config
+from stream.config import ConfigError, RunConfig
+from stream.load import load_config
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("acquire", "model", "stream", "train", "dashboard", "bench", "piezo1")
@@ -62,7 +64,7 @@ def test_doctor_names_what_it_found_and_the_engine(piezo1):
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["replay"], 1, "no movie is given"),
+        (["replay"], 2, "no movie is given"),
         (["replay", "nowhere.tif"], 1, "nowhere.tif"),
         (
             ["replay", "x.tif", "--set", "camera.ofset=1"],
@@ -90,6 +92,33 @@ def test_a_mistake_gives_one_sentence_and_an_exit_code(
     assert ended == code
     assert sentence in err
     assert not list(tmp_path.iterdir())  # nothing is left behind
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"camera:\n  offset: 100\n  offset: 200\n", "'offset' stands there twice"),
+        (b"camera:\n", None),
+        (b"", None),
+        (b"- a list", "must hold sections"),
+        (b"camera: 3", "camera in"),
+        (b"optics: {pixel_size_nm: 0.108 um}", "optics.pixel_size_nm in"),
+        (b"camera: {offset: \xff}", "not a text in UTF-8"),
+        (b"[" * 20_000, "nested too deeply"),
+        (b"camera: [", "not valid YAML"),
+        (b"calcium: {off_z: 9}", "off_z must be smaller than on_z"),
+        (b"output: {name: ..}", "output.name in"),
+    ],
+)
+def test_a_wrong_configuration_is_explained_in_one_sentence(tmp_path, text, sentence):
+    path = tmp_path / "run.yaml"
+    path.write_bytes(text)
+    if sentence is None:
+        assert load_config(path) == RunConfig()
+    else:
+        with pytest.raises(ConfigError, match=re.escape(sentence)) as error:
+            load_config(path)
+        assert "\n" not in str(error.value) and len(str(error.value)) < 1000
 
 
 def test_a_mistake_shows_no_traceback(tmp_path):

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from model.localizations import Localizations
 
+SIGMA_LIMITS_PX = (0.3, 10.0)
+"""Standard deviations of a PSF, in pixels, that an engine can be asked for."""
+
 
 class ModelError(Exception):
     """An engine cannot be made or cannot take a frame; the message says what, where, and what to do."""

@@ -4,13 +4,11 @@ import numpy as np
 
 from model.camera import Camera
 from model.crowd import locate_puncta
-from model.engines.base import ModelError, RawFrame
+from model.engines.base import SIGMA_LIMITS_PX, ModelError, RawFrame
 from model.localizations import Localizations
 from model.mle_fit import BACKGROUND, N_PARAMETERS, PHOTONS, SIGMA, X, Y
 from model.optics import Array
 from model.wavelet import Image
-
-SIGMA_LIMITS_PX = (0.3, 10.0)
 
 
 class WaveletEngine:

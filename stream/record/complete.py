@@ -16,11 +16,14 @@ from stream.results import StreamError
 START_TOLERANCE_S = 2.0
 
 
-def complete(run: Path, info: Info, state: str, *, recorder_s: float | None = None) -> Info:
+def complete(
+    run: Path, info: Info, state: str, *, n_recorded: int = 0, recorder_s: float | None = None
+) -> Info:
     """Fold the journal, write the final `run.json` and remove the journal; returns that `run.json`.
 
     The order makes it safe to be killed at any point: the journal goes last, when everything that it
-    held is on the disk, and until `run.json` says "tables" it can be folded again.
+    held is on the disk, and until `run.json` says "tables" it can be folded again. A journal that gives
+    back fewer than the `n_recorded` frames written to it makes the run a failed one, and stays.
 
     Raises
     ------
@@ -28,23 +31,42 @@ def complete(run: Path, info: Info, state: str, *, recorder_s: float | None = No
         If the results cannot be written; the journal stays.
     """
     folded = fold(run, csv=info["configuration"]["output"]["csv"])
+    frames = folded.frames.counts(info["counts"].get("frames_in"))
+    lost = frames["frames_out"] < n_recorded
+    if lost:
+        loss = (
+            f"{n_recorded} frames were recorded, but only {frames['frames_out']} could be read back from "
+            f"{run / JOURNAL}, which was deleted or damaged during the run"
+        )
+        state = f"{state}; {loss}" if state.startswith("failed") else f"failed: {loss}"
+    counts = {**info["counts"], **frames, **folded.counts}
     final = {
         **info,
         "state": state,
         "results": "tables",
         "ended": timestamp(),
-        "counts": {**info["counts"], **folded.counts},
+        "counts": counts,
         "timings": folded.frames.timings(recorder_s),
-        "warnings": [*info["warnings"], *folded.warnings],
+        "warnings": [*info["warnings"], *folded.warnings, *_unexplained(counts)],
     }
     try:
         write_info(run, final)
     except OSError as error:
         raise cannot_write(run / RUN_JSON, error, f"make room, then run `piezo1 recover {run}`") from error
     # A run of another machine may still be written there: its journal stays.
-    if info["process"]["host"] == platform.node():
+    if not lost and info["process"]["host"] == platform.node():
         shutil.rmtree(run / JOURNAL, ignore_errors=True)
     return final
+
+
+def _unexplained(counts: Info) -> list[str]:
+    """A sentence where the causes that were told do not account for the missing frames."""
+    if "missing_by_cause" not in counts:  # killed before anybody could tell
+        return []
+    missing, told = counts["frames_missing"], sum(counts["missing_by_cause"].values())
+    if missing == told:
+        return []
+    return [f"{missing} frames are missing, but the causes in missing_by_cause add up to {told}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +101,9 @@ def recover(path: Path) -> Recovery:
     info = {**info, "warnings": [*info["warnings"], f"recovered from the journal: {how}"]}
     info = complete(path, info, "recovered")
     counts = info["counts"]
+    last = f" (the last is {counts['last_frame']})" if counts["frames_out"] else ""
     return Recovery(
-        f"{path} is recovered: {counts['frames_out']} frames (the last is {counts['last_frame']}), "
+        f"{path} is recovered: {counts['frames_out']} frames{last}, "
         f"{counts['puncta']} puncta, {counts['tracks']} tracks, {counts['calcium_events']} calcium events",
         True,
         info,

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stream.record.journal import Journal
-from stream.results import Ids
+from stream.results import NO_IDS, Ids
 
 NEVER = -1
 
@@ -28,24 +28,22 @@ class ConfirmedTracks:
     @classmethod
     def of(cls, journal: Journal) -> Self:
         """Find the tracks that were confirmed, and observed, in a journal."""
-        confirmed: set[int] = set()
-        for batch in journal.batches("track_log"):
-            is_confirmed = pa.compute.equal(batch["what"], "confirmed")
-            confirmed.update(batch.filter(is_confirmed)["track_id"].to_pylist())
-        first_s: dict[int, float] = {}
-        last: dict[int, tuple[int, float]] = {}
+        changes = journal.batches("track_log")
+        confirmed = (b.filter(pa.compute.equal(b["what"], "confirmed"))["track_id"] for b in changes)
+        ids = np.unique(np.concatenate([NO_IDS, *(column.to_numpy() for column in confirmed)]))
+        last_frame = np.full(len(ids), NEVER, np.int64)
+        first_s, last_s = np.zeros(len(ids)), np.zeros(len(ids))
         for batch in journal.batches("trajectories"):
-            seen = batch.filter(pa.array(batch["observed"].to_numpy() == 1))
-            ids, times = seen["track_id"].to_pylist(), seen["time_s"].to_pylist()
-            for track_id, time_s in zip(ids, times, strict=True):
-                first_s.setdefault(track_id, time_s)
-            last.update(zip(ids, zip(seen["frame"].to_pylist(), times, strict=True), strict=True))
-        ids = sorted(confirmed & last.keys())
-        return cls(
-            np.array(ids, np.int64),
-            np.array([last[i][0] for i in ids], np.int64),
-            np.array([last[i][1] - first_s[i] for i in ids], np.float64),
-        )
+            # Tentative tracks can outnumber the confirmed ones by far, so nothing of them is kept.
+            seen = (batch["observed"].to_numpy() == 1) & np.isin(batch["track_id"].to_numpy(), ids)
+            row = np.searchsorted(ids, batch["track_id"].to_numpy()[seen])
+            frame, time_s = batch["frame"].to_numpy()[seen], batch["time_s"].to_numpy()[seen]
+            new = last_frame[row] == NEVER
+            # Frames increase; where a row comes twice, NumPy keeps what was assigned last.
+            first_s[row[new][::-1]] = time_s[new][::-1]
+            last_frame[row], last_s[row] = frame, time_s
+        observed = last_frame != NEVER
+        return cls(ids[observed], last_frame[observed], (last_s - first_s)[observed])
 
     def __len__(self) -> int:
         return len(self.track_id)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from stream.record.confirmed import ConfirmedTracks
 from stream.record.frame_summary import FrameSummary
 from stream.record.journal import Journal
-from stream.record.run import JOURNAL, Info, cannot_write
+from stream.record.run import JOURNAL, Info, cannot_write, replace
 from stream.record.table_files import TableFiles
 from stream.record.tables import EVENTS, PUNCTA, TRACKS, TRAJECTORIES, frames_schema, schemas
 from stream.results import NO_TRACK, Ids
@@ -28,7 +28,7 @@ STAGING = "folding"
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What the tables hold: entries of `run.json`, and the frames' summary for its timings."""
+    """What the tables hold: entries of `run.json`, and the summary of its frames."""
 
     counts: Info
     frames: FrameSummary
@@ -54,7 +54,7 @@ def fold(run: Path, *, csv: bool) -> Folded:
         for path in sorted(staging.iterdir()):
             with path.open("r+b") as file:
                 os.fsync(file.fileno())  # the journal goes next, but not before its heirs are on the disk
-            os.replace(path, run / path.name)
+            replace(path, run / path.name)
     except OSError as error:
         raise cannot_write(staging, error, f"make room, then run `piezo1 recover {run}`") from error
     finally:
@@ -89,11 +89,10 @@ def _write_tables(journal: Journal, folder: Path, csv: bool) -> Folded:
     warnings = []
     if journal.torn:
         torn = ", ".join(journal.torn)
-        warnings.append(f"the journal ends in a torn write ({torn}): the frames of that moment are lost")
+        warnings.append(f"the journal is torn or missing ({torn}): the frames from there on are lost")
     if n_orphans:
         warnings.append(f"{n_orphans} calcium events were dropped: their tracks were never confirmed")
     counts = {
-        **frames.counts(),
         "puncta": n_puncta,
         "tracks": len(tracks),
         "calcium_events": int(n_events.sum()),

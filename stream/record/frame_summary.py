@@ -37,11 +37,14 @@ class FrameSummary:
                     spent = float(np.sum(timed, dtype=np.float64))
                     self._stage_ms[stage] = self._stage_ms.get(stage, 0.0) + spent
 
-    def counts(self) -> Info:
-        """Frames that came out, and those known to be missing between them."""
+    def counts(self, frames_in: int | None = None) -> Info:
+        """Frames that came out and how many are missing of the `frames_in` of the source.
+
+        Where the source did not say how many it had, only those before a frame that came are known.
+        """
         return {
             "frames_out": self._n,
-            "frames_missing": self._missing,
+            "frames_missing": self._missing if frames_in is None else frames_in - self._n,
             "first_frame": self._first[0] if self._first else None,
             "last_frame": self._last[0] if self._last else None,
         }

@@ -96,8 +96,16 @@ def _commit() -> str | None:
         return None
     try:
         command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        return subprocess.run(
-            command, cwd=root, capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
+        # A thread waits at this process' standard input; on Windows a child that shares it would wait too.
+        described = subprocess.run(
+            command,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+        return described.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -9,7 +9,7 @@ from typing import Any
 from stream.record.complete import complete
 from stream.record.journal import JournalWriter
 from stream.record.provenance import RunStart, describe
-from stream.record.run import JOURNAL, Info, cannot_write, write_info
+from stream.record.run import JOURNAL, RUN_JSON, Info, cannot_write, write_info
 from stream.record.tables import STAGES, rows, schemas
 from stream.results import CalciumEvent, FrameResult, StreamError
 
@@ -27,7 +27,7 @@ class Recorder:
     Parameters
     ----------
     folder
-        The empty run folder (`create_run_folder`).
+        The run folder (`create_run_folder`); it may hold logs, but no run.
     start
         What is known of the run; positions are written in nm with its pixel size.
     stages
@@ -36,7 +36,7 @@ class Recorder:
     Raises
     ------
     StreamError
-        If the folder cannot be written.
+        If the folder cannot be written, or holds a run already.
     """
 
     def __init__(self, folder: Path, start: RunStart, stages: Sequence[str] = STAGES) -> None:
@@ -50,9 +50,14 @@ class Recorder:
         self._results: list[FrameResult] = []
         self._elapsed_s: list[float] = []
         self._n_puncta = 0
+        self._n_recorded = 0
         self._last_seq = -1
         self._spent_s = 0.0
         self._began_s = self._flushed_s = time.perf_counter()
+        if (folder / RUN_JSON).exists():
+            raise StreamError(
+                f"{folder} holds a run, which is never overwritten; `piezo1 recover {folder}` finishes it"
+            )
         try:
             write_info(folder, self._info)
             self._journal = JournalWriter(folder / JOURNAL, schemas(self._stages))
@@ -103,6 +108,7 @@ class Recorder:
         except OSError as error:
             self._problem = cannot_write(self.folder / JOURNAL, error, KEPT)
             raise self._problem from error
+        self._n_recorded += len(self._results)
         self._results, self._elapsed_s, self._n_puncta = [], [], 0
 
     def finish(
@@ -117,8 +123,8 @@ class Recorder:
     ) -> Info:
         """Fold the journal into tables and write the final `run.json`, which is returned.
 
-        A second call changes nothing. A journal that could not be written to its end is folded as far
-        as it goes, and the state says that the run failed.
+        A second call changes nothing. A journal that could not be written to its end, or does not give
+        back every frame, is folded as far as it goes, and the state says that the run failed.
 
         Parameters
         ----------
@@ -152,7 +158,9 @@ class Recorder:
             "warnings": [*self._info["warnings"], *warnings],
         }
         try:
-            self._finished = complete(self.folder, info, state, recorder_s=self._spent_s)
+            self._finished = complete(
+                self.folder, info, state, n_recorded=self._n_recorded, recorder_s=self._spent_s
+            )
         except StreamError as error:
             with suppress(OSError):  # the disk may have no room for this either; `recover` does not need it
                 write_info(self.folder, {**info, "state": f"failed: {error}"})

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import count
@@ -20,6 +21,8 @@ RUN_JSON = "run.json"
 JOURNAL = "journal"
 FORMAT = 1
 MAX_NAME = 80
+REPLACE_TRIES = 10
+REPLACE_WAIT_S = 0.05
 # Windows keeps these for devices, whatever the extension (Microsoft, "Naming Files, Paths, and Namespaces").
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -75,7 +78,25 @@ def write_info(folder: Path, info: Info) -> None:
         json.dump(_finite(info), file, indent=2, ensure_ascii=False, allow_nan=False)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(fresh, folder / RUN_JSON)
+    replace(fresh, folder / RUN_JSON)
+
+
+def replace(source: Path, target: Path) -> None:
+    """`os.replace` that waits a moment for others: Windows refuses while somebody has the target open.
+
+    Raises
+    ------
+    OSError
+        If it cannot be replaced.
+    """
+    for _ in range(REPLACE_TRIES - 1):
+        try:
+            os.replace(source, target)
+        except PermissionError:
+            time.sleep(REPLACE_WAIT_S)
+        else:
+            return
+    os.replace(source, target)
 
 
 def read_info(folder: Path) -> Info:

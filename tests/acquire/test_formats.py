@@ -214,7 +214,7 @@ def test_renamed_ome_file(tmp_path: Path) -> None:
 
 
 def test_folder_in_natural_order(tmp_path: Path) -> None:
-    many = np.arange(12, dtype=np.uint16)[:, None, None] + np.zeros((12, H, W), np.uint16)
+    many = np.arange(1, 13, dtype=np.uint16)[:, None, None] + np.zeros((12, H, W), np.uint16)
     for number, image in enumerate(many):
         tifffile.imwrite(tmp_path / f"cell2_t{number}.tif", image)
     (tmp_path / "notes.txt").write_text("x")

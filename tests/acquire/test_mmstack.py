@@ -133,6 +133,25 @@ def test_crashed_acquisition(tmp_path: Path) -> None:
     assert source.losses == {"never written": 3}
 
 
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("what", ["pixels", "everything"])
+def test_reserved_space_that_was_never_filled(tmp_path: Path, finished: bool, what: str) -> None:
+    """Micro-Manager reserves space: zeros follow the last image, and the index may count them."""
+    path = tmp_path / "cell_MMStack.ome.tif"
+    write_stack(path, ALL, finished=finished)
+    with tifffile.TiffFile(path) as tif:
+        pages = list(tif.pages[8:])
+        places = [(page.offset, page.dataoffsets[0], page.databytecounts[0]) for page in pages]
+    data = bytearray(path.read_bytes())
+    for start, pixels_at, size in places:
+        start = start if what == "everything" else pixels_at
+        data[start : pixels_at + size] = bytes(pixels_at + size - start)
+    path.write_bytes(data)
+    source, frames = read(path)
+    check(frames, [0, 1, 2, 3])
+    assert source.losses == {"never written": N - 4}
+
+
 def test_cut_file(tmp_path: Path) -> None:
     path = tmp_path / "cell_MMStack.ome.tif"
     write_stack(path, ALL)

@@ -11,9 +11,14 @@ import pytest
 import tifffile
 
 from acquire.frame import SourceError
+from acquire.source import MovieSource
 from bench.measure import children
-from stream.config import ConfigError, load_config
+from model.engines.base import ModelError
+from stream.config import ConfigError
+from stream.job import Job
+from stream.load import load_config
 from stream.pipeline import Supervisor
+from stream.process import CHILD, ProcessWorker, job_endpoints
 from stream.record.complete import recover
 from stream.record.run import open_run
 from stream.status import Note, Progress
@@ -170,6 +175,97 @@ def test_a_killed_supervisor_does_not_leave_children_behind(tmp_path, sample):
     assert open_run(folder).info["state"] == "interrupted"
 
 
+@pytest.mark.parametrize("transport", ["inproc", "ipc"])
+def test_an_analysis_that_fails_before_its_first_frame_ends_the_run(
+    settings, transport, monkeypatch, tmp_path
+):
+    dead = tmp_path / "dead_child.py"
+    dead.write_text(
+        "import os, sys\n"
+        "from stream import child\n"
+        "from stream.job import Job\n"
+        "if sys.argv[1] == 'analysis': os._exit(3)\n"
+        "child.run_part(child.part('source'), Job.from_json(sys.argv[2]))\n"
+    )
+
+    def fail(name):
+        raise ModelError("no engine here")
+
+    monkeypatch.setattr("stream.analyser.warm_up", fail)
+    began = time.monotonic()
+    outcome = run(settings(), transport=transport, child=(sys.executable, str(dead)))
+    assert time.monotonic() - began < 30
+    expected = "no engine here" if transport == "inproc" else "the analysis ended with exit code 3"
+    assert expected in outcome.problem
+    assert outcome.info == {} and not outcome.folder.exists()
+
+
+def test_a_source_that_fails_in_the_middle_ends_the_run_with_what_it_gave(settings, monkeypatch):
+    real = MovieSource.frames
+
+    def frames(self):
+        for frame in real(self):
+            if frame.seq == 20:
+                raise MemoryError("no memory for frame 20")
+            yield frame
+
+    monkeypatch.setattr(MovieSource, "frames", frames)
+    outcome = run(settings(), transport="inproc")
+    assert "MemoryError: no memory for frame 20" in outcome.problem
+    assert outcome.info["state"].startswith("failed: ") and outcome.info["counts"]["frames_out"] == 20
+
+
+def test_a_source_without_a_supervisor_ends(settings, tmp_path):
+    job = Job.of(load_config(options=settings()), str(tmp_path), job_endpoints("ipc", str(tmp_path)))
+    worker = ProcessWorker(CHILD, "source", job, tmp_path / "source.log")
+    time.sleep(1.5)
+    assert worker.alive()
+    worker.stop()
+    deadline = time.monotonic() + 10
+    while worker.alive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not worker.alive()
+    worker.close(1)
+
+
+@pytest.mark.parametrize("after_s", [0.5, 1.0, 1.5, 2.5])
+def test_an_early_ctrl_c_is_no_failure_and_leaves_nothing_half_made(tmp_path, sample, after_s):
+    runs = tmp_path / "runs"
+    with slow_run(tmp_path, sample) as process:
+        deadline = time.monotonic() + 30
+        while not runs.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(after_s - 0.5)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert "error" not in output and "Traceback" not in output
+    for folder in runs.iterdir():
+        assert open_run(folder).info["state"] == "interrupted"
+
+
+def test_a_polite_kill_ends_a_run_like_ctrl_c(tmp_path, sample):
+    with slow_run(tmp_path, sample, "--one-process") as process:
+        folder = wait_for_results(tmp_path / "runs")
+        process.terminate()
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert open_run(folder).info["state"] == "interrupted"
+
+
+def test_a_dead_terminal_does_not_end_a_run(tmp_path, sample):
+    command = f"{sys.executable} -m piezo1 replay {sample / 'movie.tif'} -o {tmp_path / 'runs'}"
+    subprocess.run(
+        ["bash", "-c", f"{command} --speed 2 | head -1"], check=True, capture_output=True, timeout=60
+    )
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert open_run(folder).info["state"] == "finished"
+    full = subprocess.run(
+        ["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True, timeout=60
+    )
+    assert full.returncode == 0 and "Traceback" not in full.stderr
+
+
 def test_an_engine_that_fails_ends_the_run_with_what_was_found(settings, tmp_path):
     failing = tmp_path / "failing_child.py"
     failing.write_text(
@@ -211,6 +307,27 @@ def test_a_full_disk_is_told_and_what_was_written_is_kept(settings, tmp_path):
     outcome = run(settings(source__speed=1.0), child=(sys.executable, str(limited)))
     assert "cannot write" in outcome.problem and "MB are free" in outcome.problem
     assert recover(outcome.folder).info["counts"]["frames_out"] > 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("optics__psf_sigma_nm", 5000.0, "which no PSF is"),
+        ("optics__pixel_size_nm", 0.108, "which no PSF is"),
+        ("camera__offset_map", Path("nowhere.tif"), "camera.offset_map: cannot read nowhere.tif"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_starts(settings, tmp_path, key, value, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        Supervisor(load_config(options=settings(**{key: value})))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_looks_wrong_is_said(settings):
+    warnings = run(settings(camera__offset=60_000.0), transport="inproc").info["warnings"]
+    assert any("darker than the camera's offset" in text for text in warnings)
+    assert any("no punctum was found" in text for text in warnings)
+    assert any("camera.e_per_adu = 1" in text and "optics.psf_sigma_nm" in text for text in warnings)
 
 
 def test_bad_input_is_refused_before_anything_starts(settings, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 
 import numpy as np
@@ -118,13 +119,14 @@ def assert_table(table, schema, rows):
 @settings(max_examples=25, deadline=None)
 @given(results=runs(), flush_after=st.sets(st.integers(0, 11)))
 def test_the_tables_hold_what_was_recorded(tmp_path_factory, results, flush_after):
+    frames_in = results[-1].seq + 4 if results else 0
     folder = tmp_path_factory.mktemp("run")
     recorder = Recorder(folder, START)
     for k, result in enumerate(results):
         recorder.append(result)
         if k in flush_after:
             recorder.flush()
-    info = recorder.finish(frames_in=len(results))
+    info = recorder.finish(frames_in=frames_in)
     puncta, trajectories, events, last_seen = expected(results)
     run = open_run(folder)
     assert_table(run.puncta(), PUNCTA, puncta)
@@ -143,8 +145,8 @@ def test_the_tables_hold_what_was_recorded(tmp_path_factory, results, flush_afte
         else:
             assert np.isnan(track.event_rate_hz)
     counts = info["counts"]
-    assert counts["frames_out"] == counts["frames_in"] == len(run.frames()) == len(results)
-    assert counts["frames_missing"] == (results[-1].seq + 1 - len(results) if results else 0)
+    assert counts["frames_out"] == len(run.frames()) == len(results)
+    assert counts["frames_out"] + counts["frames_missing"] == counts["frames_in"] == frames_in
     assert counts["calcium_events"] + counts["calcium_events_dropped"] == sum(
         len(r.calcium.events) for r in results
     )
@@ -168,6 +170,31 @@ def test_an_empty_run_has_empty_tables(tmp_path):
         0
     ] * 5
     assert pq.read_schema(tmp_path / "puncta.parquet").equals(PUNCTA)
+
+
+def test_a_run_that_never_started_is_readable_beside_its_logs(tmp_path):
+    (tmp_path / "analysis.log").write_text("Traceback …")
+    (tmp_path / "run.json.new").write_text('{"format": 1, "sta')  # of a process killed while it wrote
+    start = RunStart(RunConfig(), START.source, "none: no frame came", None, PIXEL_NM, None)
+    info = Recorder(tmp_path, start).finish("failed: the analysis was killed by signal 9", frames_in=0)
+    run = open_run(tmp_path)
+    assert run.info == json.loads(json.dumps(info))
+    assert run.info["state"] == "failed: the analysis was killed by signal 9"
+    assert run.info["counts"]["frames_missing"] == 0 and run.info["warnings"] == []
+    assert run.puncta().empty and run.frames().empty
+    assert (tmp_path / "analysis.log").read_text() == "Traceback …"
+    assert not (tmp_path / "run.json.new").exists()
+
+
+def test_a_folder_that_holds_a_run_is_left_as_it_is(tmp_path):
+    recorder = Recorder(tmp_path, START)
+    recorder.append(frame_result(0, [1], confirmed=[1]))
+    with pytest.raises(StreamError, match="never overwritten; `piezo1 recover"):
+        Recorder(tmp_path, START)
+    recorder.finish(frames_in=1)
+    with pytest.raises(StreamError, match="never overwritten"):
+        Recorder(tmp_path, START)
+    assert len(open_run(tmp_path).puncta()) == 1
 
 
 def test_frames_without_puncta_are_frames(tmp_path):
@@ -206,7 +233,7 @@ def test_run_json_tells_counts_timings_and_what_was_dropped(tmp_path):
         "frames_in": 6,
         "missing_by_cause": {"file is truncated": 3},
         "frames_out": 3,
-        "frames_missing": 2,
+        "frames_missing": 3,
         "first_frame": 0,
         "last_frame": 4,
         "puncta": 3,
@@ -219,6 +246,66 @@ def test_run_json_tells_counts_timings_and_what_was_dropped(tmp_path):
     assert sum(info["timings"]["stage_share"].values()) == pytest.approx(1)
     assert info["warnings"] == ["so", "1 calcium events were dropped: their tracks were never confirmed"]
     assert open_run(tmp_path).events().event_id.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("frames_in", "causes", "frames_missing", "warnings"),
+    [
+        (10, {"file is truncated": 5, "lost on the way": 2}, 7, []),
+        (
+            10,
+            {"file is truncated": 5},
+            7,
+            ["7 frames are missing, but the causes in missing_by_cause add up to 5"],
+        ),
+        (
+            3,
+            {"lost on the way": 2},
+            0,
+            ["0 frames are missing, but the causes in missing_by_cause add up to 2"],
+        ),
+        (None, {"lost on the way": 2}, 2, []),  # the source never said how many it has
+        (None, None, 2, ["2 frames are missing, but the causes in missing_by_cause add up to 0"]),
+    ],
+)
+def test_every_missing_frame_is_counted_and_has_a_cause(
+    tmp_path, frames_in, causes, frames_missing, warnings
+):
+    recorder = Recorder(tmp_path, START)
+    for seq in (0, 1, 4):
+        recorder.append(frame_result(seq, [], missing=2 if seq == 4 else 0))
+    info = recorder.finish(frames_in=frames_in, missing=causes)
+    assert info["counts"]["frames_missing"] == frames_missing
+    assert info["warnings"] == warnings
+
+
+@pytest.mark.parametrize("state", ["finished", "failed: the engine broke"])
+@pytest.mark.parametrize("damage", ["deleted", "truncated", "garbled"])
+def test_a_journal_that_gives_back_too_little_is_a_failed_run(tmp_path, damage, state):
+    recorder = Recorder(tmp_path, START)
+    for seq in range(6):
+        recorder.append(frame_result(seq, [1] * 50, confirmed=[1] if seq == 0 else []))
+        recorder.flush()
+    journal = tmp_path / "journal"
+    puncta = journal / "puncta.arrow"
+    size = puncta.stat().st_size
+    if damage == "deleted":
+        shutil.rmtree(journal)
+    else:
+        with puncta.open("r+b") as file:
+            file.seek(size * 2 // 3)
+            file.truncate() if damage == "truncated" else file.write(bytes(200))
+    info = recorder.finish(state, frames_in=6)
+    n_left = 0 if damage == "deleted" else 3
+    before = "failed: " if state == "finished" else f"{state}; "
+    assert info["state"] == (
+        f"{before}6 frames were recorded, but only {n_left} could be read back from {journal}, "
+        "which was deleted or damaged during the run"
+    )
+    assert info["counts"]["frames_missing"] == 6 - n_left
+    run = open_run(tmp_path)
+    assert run.info["state"] == info["state"] and len(run.frames()) == n_left
+    assert journal.exists() == (damage != "deleted")  # what is left may still be worth something
 
 
 def test_results_that_break_the_contract_are_refused(tmp_path):

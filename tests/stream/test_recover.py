@@ -1,5 +1,6 @@
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -14,9 +15,8 @@ from stream.results import StreamError
 
 PUNCTA = 100
 
-# Records frames of 100 puncta each into argv[1]: argv[2] of them, with argv[3] seconds between them, and
-# tells of each when it is recorded. Then finishes the run and tells how much memory it took at most.
-CHILD = f"""
+# Begins a run in argv[1].
+BEGIN = """
 import sys, time
 from pathlib import Path
 import numpy as np
@@ -27,12 +27,18 @@ from stream.record.provenance import RunStart
 from stream.record.recorder import Recorder
 from stream.results import NO_IDS, CalciumUpdate, FrameResult, TrackUpdate
 
-folder, n_frames, pause_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+folder = Path(sys.argv[1])
+start = RunStart(RunConfig(), SourceInfo("m", (2, 8, 8), None, 0.1, 110, 16, ""), "none", None, 110.0, 0.1)
+recorder = Recorder(folder, start)
+"""
+
+# Records frames of 100 puncta each into argv[1]: argv[2] of them, with argv[3] seconds between them, and
+# tells of each when it is recorded. Then finishes the run and tells how much memory it took at most.
+CHILD = f"""{BEGIN}
+n_frames, pause_s = int(sys.argv[2]), float(sys.argv[3])
 rng = np.random.default_rng(0)
 ids = np.arange({PUNCTA})
 nothing = np.empty(0, np.float32)
-start = RunStart(RunConfig(), SourceInfo("m", (2, 8, 8), None, 0.1, 110, 16, ""), "none", None, 110.0, 0.1)
-recorder = Recorder(folder, start)
 for seq in range(n_frames):
     puncta = Localizations.from_table(rng.uniform(0, 64, ({PUNCTA}, 9)).astype(np.float32))
     confirmed = ids if seq == 2 else NO_IDS
@@ -162,8 +168,27 @@ def test_torn_journals_are_recovered_and_the_run_says_so(tmp_path):
     puncta.write_bytes(content[: 2 * len(content) // 3] + b"\xff" * 100)
     info = recover(run).info
     assert info["counts"]["frames_out"] > 0
-    assert any("torn write" in warning for warning in info["warnings"])
+    assert any("torn or missing (puncta" in warning for warning in info["warnings"])
     assert_whole(run, info["counts"]["frames_out"])
+
+
+@pytest.mark.parametrize("journal", ["empty", "not yet made"])
+def test_a_run_killed_before_its_first_frame_is_recovered_empty(tmp_path, journal):
+    (tmp_path / "analysis.log").write_text("Killed")
+    command = [sys.executable, "-c", BEGIN + "print(flush=True); time.sleep(60)", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        child.stdout.readline()
+        child.kill()
+    if journal == "not yet made":
+        shutil.rmtree(tmp_path / "journal")
+    recovery = recover(tmp_path)
+    assert recovery.changed
+    assert recovery.message == (f"{tmp_path} is recovered: 0 frames, 0 puncta, 0 tracks, 0 calcium events")
+    run = open_run(tmp_path)
+    assert run.info["state"] == "recovered"
+    assert run.frames().empty and run.tracks().empty
+    assert not (tmp_path / "journal").exists()
+    assert (tmp_path / "analysis.log").read_text() == "Killed"
 
 
 def test_what_is_no_run_cannot_be_recovered(tmp_path):

@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import sys
 from datetime import datetime
 
 import numpy as np
@@ -10,11 +12,15 @@ from hypothesis import strategies as st
 from acquire.frame import SourceInfo
 from model.camera import Camera
 from stream.config import ConfigError, OutputConfig, RunConfig
+from stream.record import provenance
+from stream.record import run as run_module
 from stream.record.provenance import RunStart, describe
 from stream.record.run import create_run_folder, open_run, read_info, write_info
 from stream.results import StreamError
 
 NOW = datetime(2026, 11, 22, 14, 3, 5)
+SOURCE = SourceInfo("movie", (2, 4, 6), None, None, 108.0, 16, "OME-TIFF")
+START = RunStart(RunConfig(), SOURCE, "none", None, 108.0, None)
 
 
 def test_run_folder_is_named_after_time_and_movie(tmp_path):
@@ -56,8 +62,7 @@ def test_a_file_in_the_place_of_the_output_folder(tmp_path):
 
 def test_run_json_says_how_the_run_was_made(tmp_path):
     camera = Camera(offset=np.full((4, 6), 99.0, np.float32))
-    source = SourceInfo("movie", (2, 4, 6), None, None, 108.0, 16, "OME-TIFF")
-    start = RunStart(RunConfig(), source, "wavelet on CPU", camera, 108.0, 0.05, ("offset assumed",))
+    start = RunStart(RunConfig(), SOURCE, "wavelet on CPU", camera, 108.0, 0.05, ("offset assumed",))
     write_info(tmp_path, describe(start))
     info = read_info(tmp_path)
     assert info["state"] == "running"
@@ -66,6 +71,53 @@ def test_run_json_says_how_the_run_was_made(tmp_path):
     assert info["warnings"] == ["offset assumed"]
     assert info["versions"]["numpy"] == np.__version__
     assert RunConfig.model_validate(info["configuration"]) == start.config
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for git is a shell script")
+def test_git_does_not_wait_at_our_standard_input(tmp_path, monkeypatch):
+    (tmp_path / ".git").touch()
+    code = tmp_path / "stream" / "record" / "provenance.py"
+    monkeypatch.setattr(provenance, "__file__", str(code))
+    git = tmp_path / "git"
+    git.write_text("#!/bin/sh\nread line\necho abcdef\n")  # as an inherited handle does on Windows
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    ours, (read, write) = os.dup(0), os.pipe()
+    os.dup2(read, 0)  # like the supervisor's pipe: open, and nothing comes
+    try:
+        assert describe(START)["versions"]["commit"] == "abcdef"
+    finally:
+        os.dup2(ours, 0)
+        for descriptor in (ours, read, write):
+            os.close(descriptor)
+
+
+def test_run_json_is_replaced_when_its_reader_lets_go(tmp_path, monkeypatch):
+    real, refusals = os.replace, [PermissionError(13, "used by another process")]
+
+    def as_on_windows(source, target):
+        if refusals:
+            raise refusals.pop()
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", as_on_windows)
+    write_info(tmp_path, {"format": 1, "state": "finished"})
+    assert not refusals
+    assert read_info(tmp_path)["state"] == "finished"
+
+
+def test_a_reader_that_never_lets_go_is_not_waited_for_forever(tmp_path, monkeypatch):
+    tries = []
+
+    def refuse(source, target):
+        tries.append(target)
+        raise PermissionError(13, "used by another process")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(run_module, "REPLACE_WAIT_S", 0.0)
+    with pytest.raises(PermissionError):
+        write_info(tmp_path, {"format": 1})
+    assert len(tries) == run_module.REPLACE_TRIES
 
 
 def test_run_json_holds_no_nan(tmp_path):

@@ -13,7 +13,9 @@ from acquire.frame import Frame, SourceInfo
 from stream import wire
 from stream.process import job_endpoints
 from stream.results import StreamError
-from stream.transport import FrameReceiver, FrameSender, ResultPublisher
+from stream.transport.receiver import FrameReceiver
+from stream.transport.results import ResultPublisher
+from stream.transport.sender import FrameSender
 
 INFO = SourceInfo("test", (2, 8, 10), None, 0.01, 100.0, 16, "made by the test")
 
@@ -26,7 +28,7 @@ def a_frame(seq: int) -> Frame:
 def a_pair(kind, folder, delivery) -> Iterator[tuple[FrameSender, FrameReceiver]]:
     context = zmq.Context()
     sender = FrameSender(context, job_endpoints(kind, str(folder)).stream(), delivery)
-    receiver = FrameReceiver(context, sender.endpoints, delivery)
+    receiver = FrameReceiver(context, sender.endpoints, delivery, Event())
     try:
         yield sender, receiver
     finally:
@@ -183,16 +185,41 @@ def test_a_damaged_frame_is_counted_in_a_live_run(tmp_path):
     assert (receiver.damaged, receiver.missing_at_end) == (1, 1)
 
 
+def test_an_image_of_another_shape_is_refused_in_words(tmp_path):
+    with a_pair("inproc", tmp_path, "lossless") as (sender, receiver):
+
+        def wrong_shape():
+            yield 0
+            sender.send(Frame(1, 0.0, np.zeros((1, 8, 10), np.uint16)), Event())
+
+        source = Source(sender, wrong_shape(), n_frames=2)
+        receiver.start()
+        receiver.receive()
+        with pytest.raises(StreamError, match=r"shape \(1, 8, 10\), the source announced \(2, 8, 10\)"):
+            receiver.receive()
+        receiver.fail("shape")
+        source.join(5)
+
+
+def test_metadata_that_is_too_large_is_refused_where_it_is_sent(tmp_path):
+    with a_pair("inproc", tmp_path, "lossless") as (sender, _):
+        frame = Frame(0, 0.0, np.zeros((2, 8, 10), np.uint16), {"note": "x" * 2_000_000})
+        with pytest.raises(StreamError, match="metadata of frame 0 has"):
+            sender.send(frame, Event())
+
+
 CHILD = """
 import sys, time, zmq
 from threading import Event
 import numpy as np
 from acquire.frame import Frame, SourceInfo
-from stream.transport import Endpoints, FrameReceiver, FrameSender
+from stream.transport.receiver import FrameReceiver
+from stream.transport.sender import FrameSender
+from stream.transport.sockets import Endpoints
 role, frames, control = sys.argv[1:]
 endpoints = Endpoints(frames, control, "")
 if role == "analysis":
-    receiver = FrameReceiver(zmq.Context(), endpoints, "lossless")
+    receiver = FrameReceiver(zmq.Context(), endpoints, "lossless", Event())
     receiver.start()
     for _ in range(5):
         receiver.receive()
@@ -229,7 +256,7 @@ def test_a_killed_source_is_noticed_by_the_analysis(tmp_path):
     stream = job_endpoints("ipc", str(tmp_path)).stream()
     command = [sys.executable, "-c", CHILD, "source", stream.frames, stream.control]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
-        receiver = FrameReceiver(context, stream, "lossless")
+        receiver = FrameReceiver(context, stream, "lossless", Event())
         receiver.start()
         assert child.stdout.readline() == b"five\n"
         child.kill()

@@ -1,0 +1,131 @@
+"""Reading a run's configuration: its YAML, overrides from the command line, and errors in words."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+
+from stream.config import ConfigError, RunConfig, Section
+
+
+def load_config(
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Configuration of a run: its YAML, then overrides, then options, the later ones winning.
+
+    Parameters
+    ----------
+    path
+        YAML file with the sections of `RunConfig`; None starts from the defaults.
+    overrides
+        `section.key=value`, values in YAML syntax.
+    options
+        Values by `section.key`.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or a key, value or override is wrong.
+    """
+    tree = _read(path) if path is not None else {}
+    for override in overrides:
+        key, value = _parse(override)
+        _put(tree, key, value)
+    for key, value in (options or {}).items():
+        _put(tree, key, value)
+    try:
+        config = RunConfig.model_validate(tree)
+        config.model_dump_json()  # it travels as JSON
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path)) from error
+    except PydanticSerializationError as error:
+        raise ConfigError(
+            "a path in the configuration is not valid UTF-8: rename the file or folder"
+        ) from error
+    return config
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, not a silent choice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Refuse a repeated key."""
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key_node.value!r} stands there twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # a SafeLoader
+    except OSError as error:
+        raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a text in UTF-8: save it with that encoding") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deeply to be a configuration") from error
+    if loaded is not None and not isinstance(loaded, dict):
+        raise ConfigError(f"{path} must hold sections such as `camera:`, not a {type(loaded).__name__}")
+    # A section whose keys are all commented out is an empty one.
+    return {key: {} if value is None else value for key, value in (loaded or {}).items()}
+
+
+def _parse(override: str) -> tuple[str, Any]:
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and section and name):
+        raise ConfigError(f"--set {override!r} is not section.key=value, e.g. camera.offset=100")
+    try:
+        return key.strip(), yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML") from error
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    section, _, name = key.partition(".")
+    branch = tree.get(section) or {}
+    if not isinstance(branch, dict):
+        raise ConfigError(f"section {section!r} must hold keys, not a {type(branch).__name__}")
+    tree[section] = {**branch, name: value}
+
+
+def _explain(error: ValidationError, path: Path | None) -> str:
+    """One sentence a wrong key, joined; names what is allowed."""
+    where = f" in {path}" if path else ""
+    sentences: dict[str, str] = {}
+    for problem in error.errors():
+        keys = [str(part) for part in problem["loc"][:2]]
+        location = ".".join(keys)
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(_keys_beside(keys))
+            sentence = f"{location}{where} is not a known key; known here: {known}"
+        elif len(keys) == 2:
+            meaning = _section(keys[0]).model_fields[keys[1]].description
+            sentence = f"{location}{where} is {problem['input']!r}: {message} (it is: {meaning})"
+        else:
+            sentence = f"{location}{where}: {message}"
+        sentences.setdefault(location, sentence)  # unions report each of their members
+    return "; ".join(sentences.values())
+
+
+def _keys_beside(keys: Sequence[str]) -> list[str]:
+    return list(RunConfig.model_fields if len(keys) == 1 else _section(keys[0]).model_fields)
+
+
+def _section(name: str) -> type[Section]:
+    section = RunConfig.model_fields[name].annotation
+    assert isinstance(section, type) and issubclass(section, Section)
+    return section
