@@ -118,5 +118,5 @@ def crlb(
     neighbours = np.empty((len(x), 0), np.intp)
     if joint and len(x) > 1:
         xy = np.stack([x, y], axis=1)
-        _, neighbours = KDTree(xy).query(xy, k=min(len(x), MAX_EMITTERS))
+        neighbours = np.asarray(KDTree(xy).query(xy, k=min(len(x), MAX_EMITTERS))[1])
     return _bounds(x, y, n, sigma, level, neighbours, camera.excess, read_variance)

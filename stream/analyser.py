@@ -168,7 +168,7 @@ class Analyser:
             state = "interrupted" if end is not None and end.reason == STOPPED else "finished"
         recorded = recorder.finish(
             state,
-            frames_in=end.n_frames if end else None,
+            frames_in=self._receiver.frames_in,
             missing=self._missing_by_cause(),
             warnings=() if self._n_puncta else (NO_PUNCTA,),
             events=analysis.close(),
@@ -178,12 +178,12 @@ class Analyser:
 
     def _missing_by_cause(self) -> dict[str, int]:
         """Every missing frame under one cause; what nobody owns up to was lost on the way."""
-        receiver = self._receiver
+        receiver, n_out = self._receiver, self._progress.n_out
         causes = dict(receiver.end.losses) if receiver.end else {}
         causes["passed over for a newer frame"] = receiver.skipped
         causes["damaged on the way"] = receiver.damaged
-        unexplained = self._progress.missing + receiver.missing_at_end - sum(causes.values())
-        causes["lost on the way"] = max(0, unexplained)
+        causes["not analysed, as the run failed"] = receiver.n_received - n_out
+        causes["lost on the way"] = max(0, receiver.frames_in - n_out - sum(causes.values()))
         return {cause: count for cause, count in causes.items() if count}
 
 

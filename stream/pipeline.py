@@ -26,7 +26,7 @@ from stream.process import (
     stop_signals,
 )
 from stream.publisher import open_configured
-from stream.record.run import JOURNAL, RUN_JSON, Info, create_run_folder, read_info
+from stream.record.run import RUN_JSON, Info, create_run_folder, read_info
 from stream.status import Bound, Done, Status, StatusReceiver
 from stream.transport.sockets import Context
 
@@ -165,12 +165,13 @@ class Supervisor:
         problem = self._done.get("analysis") or self._done.get("source") or self._first_death
         if "analysis" in self._workers and "analysis" not in self._done:
             problem = self._first_death or "the analysis ended without a word"
-        if (self.folder / JOURNAL).exists():
-            problem += f"; `piezo1 recover {self.folder}` finishes the run from its journal"
         recorded = (self.folder / RUN_JSON).exists()
+        info = read_info(self.folder) if recorded else {}
+        if info.get("results") == "journal":
+            problem += f"; `piezo1 recover {self.folder}` finishes the run from its journal"
         if not recorded:
             self._remove_empty_folder()
-        return RunOutcome(self.folder, read_info(self.folder) if recorded else {}, problem)
+        return RunOutcome(self.folder, info, problem)
 
     def _remove_empty_folder(self) -> None:
         with suppress(OSError):  # it holds a log that says why, or is gone already

@@ -39,7 +39,7 @@ def fold(run: Path, *, csv: bool) -> Folded:
     """Make a run's tables from its journal, which stays as it is; may be repeated after any failure.
 
     Tracks that were never confirmed vanish: their puncta keep no track, their events are dropped and
-    counted. So do predictions after a track's last observation, which bridge nothing.
+    counted. So do predictions, and events that begin, after a track's last observation.
 
     Raises
     ------
@@ -80,7 +80,9 @@ def _write_tables(journal: Journal, folder: Path, csv: bool) -> Folded:
     n_events, n_orphans = np.zeros(len(tracks), np.int64), 0
     with TableFiles(folder, "calcium_events", EVENTS, csv) as table:
         for batch in journal.batches("calcium_events"):
-            kept = batch.filter(pa.array(tracks.known(batch["track_id"])))
+            # An event that begins when its track is not seen any more is nobody's.
+            began = batch["onset_frame"].to_numpy() <= tracks.last_frame_of(batch["track_id"])
+            kept = batch.filter(pa.array(began))
             table.write(kept)
             np.add.at(n_events, tracks.row_of(kept["track_id"]), 1)
             n_orphans += len(batch) - len(kept)
@@ -91,7 +93,10 @@ def _write_tables(journal: Journal, folder: Path, csv: bool) -> Folded:
         torn = ", ".join(journal.torn)
         warnings.append(f"the journal is torn or missing ({torn}): the frames from there on are lost")
     if n_orphans:
-        warnings.append(f"{n_orphans} calcium events were dropped: their tracks were never confirmed")
+        warnings.append(
+            f"{n_orphans} calcium events were dropped: their tracks were never confirmed, "
+            "or were not seen any more when the events began"
+        )
     counts = {
         "puncta": n_puncta,
         "tracks": len(tracks),

@@ -90,9 +90,9 @@ class FrameReceiver:
         self.end: wire.End | None = None
 
     @property
-    def missing_at_end(self) -> int:
-        """Frames of the source that are missing after the last one received; known once `end` is."""
-        return max(0, self.end.n_frames - self._next_seq) if self.end else 0
+    def frames_in(self) -> int:
+        """Frames of the source, lost ones counted: as its end says, before that as far as they are known."""
+        return self.end.n_frames if self.end else self._next_seq
 
     def start(self, timeout_s: float = 60.0) -> SourceInfo | None:
         """Say that the analysis is ready and take the source's announcement; None when it was stopped.

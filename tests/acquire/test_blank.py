@@ -54,7 +54,7 @@ def test_zero_filled_planes_were_never_written(
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("blank", [np.s_[:], np.s_[:, 1]], ids=["movie", "calcium"])
-def test_empty_movie_is_refused(tmp_path: Path, dtype: type, blank: Any) -> None:
+def test_empty_movie_is_refused(tmp_path: Path, dtype: type[np.unsignedinteger[Any]], blank: Any) -> None:
     movie = (MOVIE >> 4).astype(dtype)
     movie[blank] = 0
     write(tmp_path / "m.tif", movie, "ome")
@@ -63,9 +63,10 @@ def test_empty_movie_is_refused(tmp_path: Path, dtype: type, blank: Any) -> None
 
 
 def test_black_frames_of_movies_without_pedestal_are_kept(tmp_path: Path) -> None:
-    sparse: NDArray[np.generic] = np.where(MOVIE > 3000, MOVIE, 0).astype(np.uint16)
-    rescaled: NDArray[np.generic] = (MOVIE >> 4).astype(np.uint8)
-    for movie in (sparse, rescaled):
+    sparse = np.where(MOVIE > 3000, MOVIE, 0).astype(np.uint16)
+    rescaled = (MOVIE >> 4).astype(np.uint8)
+    movies: list[NDArray[Any]] = [sparse, rescaled]
+    for movie in movies:
         dark = np.where(np.arange(N)[:, None, None, None] // 2 == 2, 0, movie).astype(movie.dtype)
         write(tmp_path / "m.tif", dark, "imagej")
         assert read(tmp_path / "m.tif") == (list(range(N)), {})

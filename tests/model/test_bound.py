@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from model.bound import crlb
+from model.bound import MAX_EMITTERS, REACH_SIGMA, crlb
 from model.camera import Camera
 
 CAMERA = Camera(read_noise_e=1.4)
@@ -50,6 +50,27 @@ def test_unknown_neighbours_never_make_a_position_better_known() -> None:
     assert np.all(np.isfinite(joint))
     assert np.all(joint >= alone * (1 - 1e-3))
     assert np.median(joint / alone) > 1.05
+
+
+def test_a_crowd_is_bounded_as_by_its_nearest_neighbours_only() -> None:
+    rng = np.random.default_rng(5)
+    x, y = rng.uniform(0, 60, (2, 300))
+    columns = (x, y, rng.uniform(200, 2000, 300), np.full(300, 1.3), np.full(300, 15.0))
+    bounds = crlb(*columns, CAMERA, joint=True)
+    for i in (0, 100, 299):
+        distance = np.hypot(x - x[i], y - y[i])
+        near = [j for j in np.argsort(distance)[:MAX_EMITTERS] if distance[j] < REACH_SIGMA * 1.3]
+        assert len(near) > 3
+        alone = crlb(*(c[near] for c in columns), CAMERA, joint=True)
+        # Row 0 is the emitter itself; the others may have neighbours beyond this neighbourhood.
+        np.testing.assert_allclose(bounds[i], alone[0], rtol=1e-9)
+
+
+def test_more_coincident_emitters_than_are_counted_keep_their_own_bound() -> None:
+    photons = np.append(np.full(MAX_EMITTERS + 4, 500.0), 2000.0)
+    same = np.full(len(photons), 5.0)
+    bounds = crlb(same, same, photons, np.full_like(same, 1.3), np.full_like(same, 10.0), CAMERA, joint=True)
+    assert np.all(np.isfinite(bounds))
 
 
 def test_coincident_emitters_have_a_huge_but_finite_bound() -> None:

@@ -159,6 +159,47 @@ def test_a_rise_that_lasts_becomes_the_baseline():
     assert np.mean(late) == pytest.approx(0, abs=0.05)
 
 
+def quiet_channel(levels, offset=0.0, seed=9):
+    """Events and updates at 100 resting tracks in a channel of so many photons a pixel in each frame."""
+    rng = np.random.default_rng(seed)
+    xy = np.stack(np.meshgrid(np.arange(10, 200, 20), np.arange(10, 200, 20)), -1).reshape(-1, 2)
+    detector, ids, events, updates = CalciumDetector(CalciumConfig()), np.arange(len(xy)), [], []
+    for seq, level in enumerate(levels):
+        image = rng.poisson(level, (200, 200)) + rng.normal(offset if level == 0 else 0.0, 1.4, (200, 200))
+        found = spots(xy + rng.normal(0, 0.2, xy.shape))
+        tracks = update(ids, confirmed=ids if seq == 0 else NO_IDS)
+        updates.append(detector.step(seq, seq * INTERVAL_S, image.astype(np.float32), found, tracks))
+        events += updates[-1].events
+    return (
+        [*events, *detector.flush()],
+        np.array([u.dff for u in updates]),
+        np.array([u.is_open for u in updates]),
+    )
+
+
+@pytest.mark.parametrize("dark", [[0], [5], [60], [60, 61, 62]])
+@pytest.mark.parametrize(("level", "offset"), [(0.0, 0.0), (0.0, 1.0), (3.0, 0.0)])
+def test_dark_and_dim_frames_poison_nothing(dark, level, offset):
+    levels = np.full(120, 60.0)
+    levels[dark] = level
+    events, dff, is_open = quiet_channel(levels, offset)
+    assert len(events) <= 2  # in 12,000 samples, as without them
+    assert not [e for e in events if min(dark) - 3 <= e.onset_frame <= max(dark) + 5]
+    assert is_open[max(dark) + 10 :].mean() < 0.002
+    late = dff[max(dark) + 10 :].mean(axis=0)
+    assert abs(late.mean()) < 0.02
+    assert (np.abs(late) < 0.1).all()
+    assert np.isnan(dff[dark]).all() == (level == offset == 0)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.3, 0.5, 1.0])
+def test_a_channel_too_dim_to_measure_has_no_false_events(level):
+    events, dff, _ = quiet_channel(np.full(300, level))
+    assert len(events) <= 3  # in 30,000 samples
+    assert np.isnan(dff).mean() > (0.98 if level <= 0.3 else 0.0)
+    assert all(e.amplitude_dff < 2.5 for e in events)
+
+
 def bright(x, y, dff, seed):
     image = np.full((40, 40), 50.0, np.float32)
     light = np.array([dff * 50 * 2 * np.pi * SPOT_PX**2])

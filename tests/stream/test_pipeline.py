@@ -289,6 +289,9 @@ def test_an_engine_that_fails_ends_the_run_with_what_was_found(settings, tmp_pat
     opened = open_run(outcome.folder)
     assert opened.info["state"] == f"failed: {outcome.problem}"
     assert len(opened.frames()) == 30
+    counts = opened.info["counts"]
+    assert counts["missing_by_cause"] == {"not analysed, as the run failed": 1}
+    assert counts["frames_in"] == 31 and counts["frames_missing"] == 1
     assert "Traceback" in (outcome.folder / "analysis.log").read_text()
 
 

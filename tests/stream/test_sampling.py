@@ -64,3 +64,25 @@ def test_borders_and_dark_images():
     assert np.isnan(ratios(np.zeros((20, 30)), x, y)[0]).all()
     assert np.isfinite(ratios(np.full((20, 30), 65535.0), [15.0], [10.0])[0]).all()
     assert np.isnan(ratios(np.ones((2, 2)), [0.5], [0.5])[0]).all()  # no annulus
+
+
+@pytest.mark.parametrize(("level", "share"), [(0.0, 0.0), (0.3, 0.02), (3.0, 1.0)])
+def test_only_a_bright_annulus_is_a_reference(level, share):
+    rng = np.random.default_rng(4)
+    image = rng.poisson(level, (400, 400)) + rng.normal(0, 1.4, (400, 400))
+    x, y = np.meshgrid(np.arange(10, 390, 19), np.arange(10, 390, 19))
+    measured = np.isfinite(ratios(image, x.ravel(), y.ravel())[0][:, 0]).mean()
+    assert measured == pytest.approx(share, abs=0.02)
+
+
+def test_a_bright_neighbour_in_the_annulus_does_not_hide_it():
+    image = np.full((40, 40), 2.0, np.float32)
+    add_gaussians(image, np.array([27.0]), np.array([20.0]), np.array([5000.0]), np.array([1.4]))
+    assert np.isfinite(ratios(image, [20.0], [20.0])[0]).all()
+
+
+def test_predicted_shot_noise_does_not_depend_on_the_core():
+    image = np.full((40, 40), 20.0, np.float32)
+    at_rest = ratios(image, [20.0], [20.0])[1]
+    add_gaussians(image, np.array([20.0]), np.array([20.0]), np.array([800.0]), np.array([0.8]))
+    assert ratios(image, [20.0], [20.0])[1] == pytest.approx(at_rest, rel=1e-3)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from model.localizations import Localizations
 from stream.config import TrackerConfig
@@ -262,7 +263,7 @@ def test_life_cycle(frames, confirm, gap):
 )
 def test_assignment_is_optimal(pairs):
     row, spot, gain = (np.array(column) for column in zip(*pairs, strict=True))
-    rows, spots_ = assign(row, spot, gain.astype(float), 4)
+    rows, spots_ = assign(row, spot, gain.astype(float))
     worth = {(r, s): g for r, s, g in pairs}
     found = sum(worth[pair] for pair in zip(rows.tolist(), spots_.tolist(), strict=True))
 
@@ -275,6 +276,39 @@ def test_assignment_is_optimal(pairs):
     assert len(set(rows.tolist())) == len(rows)
     assert len(set(spots_.tolist())) == len(spots_)
     assert found == pytest.approx(best(0, frozenset(range(4))))
+
+
+@pytest.mark.parametrize("crowding", [0.3, 1.0, 3.0])
+def test_assignment_in_parts_is_the_assignment_of_the_whole(crowding):
+    rng = np.random.default_rng(12)
+    n = 400  # more pairs than a batch
+    near = rng.random((n, n)) < crowding / n
+    row, spot = np.nonzero(near)
+    gain = rng.uniform(0.1, 10, len(row))
+    worth = np.zeros((n, n))
+    worth[row, spot] = gain
+    best_row, best_spot = linear_sum_assignment(worth, maximize=True)
+    linked = near[best_row, best_spot]
+    rows, spots_ = assign(row, spot, gain)
+    np.testing.assert_array_equal(rows, best_row[linked])
+    np.testing.assert_array_equal(spots_, best_spot[linked])
+
+
+@pytest.mark.parametrize("leap_s", [3600.0, -3600.0, 1e9])
+def test_a_clock_that_leaps_ends_no_track(leap_s):
+    linker, here = tracker(max_gap_frames=3), spots([20.0, 60.0], [20.0, 20.0])
+    ids = [linker.step(s, s * INTERVAL_S + leap_s * (s >= 4), here).track_id.tolist() for s in range(8)]
+    assert ids == [[0, 1]] * 8
+
+
+def test_a_pause_of_the_camera_widens_the_gate_and_a_long_one_ends_what_moved():
+    near, far = spots([20.0], [20.0]), spots([27.0], [20.0])
+    for pause, is_same in ((1, False), (10, True), (1000, False)):
+        linker = tracker()
+        for seq in range(3):
+            linker.step(seq, seq * INTERVAL_S, near)
+        update = linker.step(3, (2 + pause) * INTERVAL_S, far)
+        assert (update.track_id[0] == 0) == is_same
 
 
 @pytest.mark.parametrize(("kind", "max_gap"), [("with_gap_closing", 2), ("without_gap_closing", 0)])
