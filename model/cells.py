@@ -1,7 +1,6 @@
 """Points sorted into square cells: those near a place are found without looking at all the others."""
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 from numba import njit
@@ -9,11 +8,13 @@ from numpy.typing import NDArray
 
 from model.optics import Array
 
+Index = NDArray[np.int64]
+
 NO_POINT = -1
 
 # x and y of the first cell's corner, side of a cell, first point of each cell (rows, columns), and for
 # each point the next one in its cell.
-Cells = tuple[float, float, float, NDArray[np.int64], NDArray[np.int64]]
+Cells = tuple[float, float, float, Index, Index]
 
 
 @njit(cache=True, nogil=True)
@@ -39,14 +40,21 @@ def put(cells: Cells, point: int, x: float, y: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def candidates(cells: Cells, x: float, y: float) -> Iterator[int]:
-    """Points put so far in the cell of a place and the eight around it: all within `reach`, and more."""
+def candidates(cells: Cells, x: float, y: float, found: Index) -> int:
+    """Points put so far in the cell of a place and the eight around it: all within `reach`, and more.
+
+    They are written to `found` (n,), whose used length is returned. (A generator would read better, but
+    numba cannot load one from its cache into a function that is compiled anew.)
+    """
     left, top, side, first, following = cells
     rows, columns = first.shape
     row, column = math.floor((y - top) / side), math.floor((x - left) / side)
+    count = 0
     for r in range(max(row - 1, 0), min(row + 2, rows)):
         for c in range(max(column - 1, 0), min(column + 2, columns)):
             point = first[r, c]
             while point != NO_POINT:
-                yield point
+                found[count] = point
+                count += 1
                 point = following[point]
+    return count

@@ -141,9 +141,9 @@ def _split(fits: Array, left_over: Array, reach: float) -> Array:
     near = np.empty(len(left_over), np.int64)
     for i in range(len(fits)):
         parts = 0
-        for j in candidates(cells, fits[i, X], fits[i, Y]):
+        for j in near[: candidates(cells, fits[i, X], fits[i, Y], near)]:
             if math.hypot(left_over[j, X] - fits[i, X], left_over[j, Y] - fits[i, Y]) < reach:
-                near[parts] = j
+                near[parts] = j  # never ahead of the candidates still to be read
                 parts += 1
         if parts >= 2:
             whole[i] = False
@@ -156,8 +156,9 @@ def _split(fits: Array, left_over: Array, reach: float) -> Array:
 def _is_distinct(fits: Array, separation: float) -> NDArray[np.bool_]:
     cells = empty_cells(fits[:, X], fits[:, Y], separation)
     keep = np.ones(len(fits), np.bool_)
+    near = np.empty(len(fits), np.int64)
     for i in range(len(fits)):
-        for j in candidates(cells, fits[i, X], fits[i, Y]):
+        for j in near[: candidates(cells, fits[i, X], fits[i, Y], near)]:
             dx, dy = fits[i, X] - fits[j, X], fits[i, Y] - fits[j, Y]
             if dx * dx + dy * dy < separation * separation:
                 keep[i] = False

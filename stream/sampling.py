@@ -12,9 +12,9 @@ N_OCTANTS = 8
 OCTANT_INNER_PX = 3.0
 OCTANT_OUTER_PX = 5.0
 CORE_CUT_SIGMA = 3.0
-# An annulus is bright if its mean is this many of its standard errors above zero: noise about zero does
-# not pass for light then, and a single bright neighbour in an otherwise dark annulus still does.
-BRIGHT_Z = 4.0
+# An annulus is bright if its mean is this many of its standard errors above zero: it is then known to
+# 20 %, noise about zero does not pass for light, and a single cloud of calcium in the annulus does.
+BRIGHT_Z = 5.0
 
 
 def sample(

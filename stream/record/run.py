@@ -167,7 +167,7 @@ class Run:
             ) from error
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: Path | str) -> Run:
     """Open a finished run to read its results.
 
     Raises
@@ -175,6 +175,7 @@ def open_run(path: Path) -> Run:
     StreamError
         If `path` is not a run folder, or the run has not been finished.
     """
+    path = Path(path)
     info = read_info(path)
     if info["results"] != "tables":
         raise StreamError(

@@ -66,7 +66,7 @@ def test_borders_and_dark_images():
     assert np.isnan(ratios(np.ones((2, 2)), [0.5], [0.5])[0]).all()  # no annulus
 
 
-@pytest.mark.parametrize(("level", "share"), [(0.0, 0.0), (0.3, 0.02), (3.0, 1.0)])
+@pytest.mark.parametrize(("level", "share"), [(0.0, 0.0), (0.3, 0.0), (3.0, 1.0)])
 def test_only_a_bright_annulus_is_a_reference(level, share):
     rng = np.random.default_rng(4)
     image = rng.poisson(level, (400, 400)) + rng.normal(0, 1.4, (400, 400))
@@ -75,9 +75,9 @@ def test_only_a_bright_annulus_is_a_reference(level, share):
     assert measured == pytest.approx(share, abs=0.02)
 
 
-def test_a_bright_neighbour_in_the_annulus_does_not_hide_it():
+def test_a_cloud_in_the_annulus_does_not_make_it_dark():
     image = np.full((40, 40), 2.0, np.float32)
-    add_gaussians(image, np.array([27.0]), np.array([20.0]), np.array([5000.0]), np.array([1.4]))
+    add_gaussians(image, np.array([27.0]), np.array([20.0]), np.array([5000.0]), np.array([2.0]))
     assert np.isfinite(ratios(image, [20.0], [20.0])[0]).all()
 
 
