@@ -167,7 +167,7 @@ class Supervisor:
             problem = self._first_death or "the analysis ended without a word"
         recorded = (self.folder / RUN_JSON).exists()
         info = read_info(self.folder) if recorded else {}
-        if info.get("results") == "journal":
+        if info.get("results") == "journal" and "piezo1 recover" not in problem:
             problem += f"; `piezo1 recover {self.folder}` finishes the run from its journal"
         if not recorded:
             self._remove_empty_folder()

@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -74,11 +75,16 @@ def write_info(folder: Path, info: Info) -> None:
         If it cannot be written.
     """
     fresh = folder / f"{RUN_JSON}.new"
-    with fresh.open("w", encoding="utf-8", newline="\n") as file:
-        json.dump(_finite(info), file, indent=2, ensure_ascii=False, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    replace(fresh, folder / RUN_JSON)
+    try:
+        with fresh.open("w", encoding="utf-8", newline="\n") as file:
+            json.dump(_finite(info), file, indent=2, ensure_ascii=False, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        replace(fresh, folder / RUN_JSON)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink()
+        raise
 
 
 def replace(source: Path, target: Path) -> None:
