@@ -22,9 +22,15 @@ EMCCD = Camera(offset=100.0, e_per_adu=3.6, read_noise_e=30.0, em_gain=100.0)
 
 
 def expose(
-    camera: Camera, x: np.ndarray, y: np.ndarray, photons: float, shape: tuple[int, int], seed: int
+    camera: Camera,
+    x: np.ndarray,
+    y: np.ndarray,
+    photons: float,
+    shape: tuple[int, int],
+    seed: int,
+    background: float = 15.0,
 ) -> np.ndarray:
-    expected = np.full(shape, 15, np.float32)
+    expected = np.full(shape, background, np.float32)
     GaussianPsf(SIGMA).add(expected, x, y, np.full(len(x), photons))
     return camera.expose(expected, np.random.default_rng(seed))[None]
 
@@ -69,6 +75,21 @@ def test_isolated_puncta_are_unbiased_efficient_and_know_their_uncertainty(
     assert np.median(np.concatenate(light)) == pytest.approx(photons, rel=0.05)
     assert np.median(np.concatenate(width)) == pytest.approx(SIGMA, rel=0.05)
     assert np.median(np.concatenate(background)) == pytest.approx(15.0, rel=0.1)
+
+
+@pytest.mark.parametrize(("photons", "background"), [(200.0, 15.0), (1000.0, 200.0)])
+def test_photons_of_dim_puncta_are_skewed_by_no_more_than_documented(
+    photons: float, background: float
+) -> None:
+    engine, light = WaveletEngine(SCMOS, SIGMA), []
+    for seed in range(6):
+        x, y = grid(seed)
+        pixels = expose(SCMOS, x, y, photons, (240, 240), 200 + seed, background)
+        found = locate(engine, pixels)
+        _, j = match_localizations(np.stack([x, y], 1), np.stack([found.x_px, found.y_px], 1), 2.0)
+        light.append(found.photons[j])
+    assert np.median(np.concatenate(light)) == pytest.approx(photons, rel=0.06)
+    assert photons < np.mean(np.concatenate(light)) < 1.15 * photons
 
 
 def test_a_slope_of_the_background_does_not_pull_positions() -> None:
