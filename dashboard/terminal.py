@@ -75,8 +75,8 @@ class RunBar:
                 )
 
     def _rate(self, n_out: int) -> float | None:
-        """Frames/s over the last moments, None until there are two."""
+        """Frames/s over the last moments, None until some have passed."""
         now = time.monotonic()
         self._recent = [(t, n) for t, n in self._recent if now - t < RATE_WINDOW_S] + [(now, n_out)]
         (t0, n0), (t1, n1) = self._recent[0], self._recent[-1]
-        return (n1 - n0) / (t1 - t0) if t1 > t0 else None
+        return (n1 - n0) / (t1 - t0) if n1 > n0 else None
