@@ -8,11 +8,11 @@ import tifffile
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from acquire.layout import Layout
 from model.camera import Camera, CameraError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Layout = Literal["auto", "stack", "interleaved", "two-files", "side-by-side", "top-bottom", "single"]
 
 
 class ConfigError(Exception):
