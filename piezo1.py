@@ -177,7 +177,7 @@ def evaluate(
 
     evaluation = evaluate_run(run, truth)
     for line in evaluation.summary():
-        out.print(line)
+        out.print(line, soft_wrap=True)
     _write_json(json, evaluation.as_dict())
 
 

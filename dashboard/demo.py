@@ -19,7 +19,7 @@ from train.simulation_config import SimulationConfig
 from train.truth import load_truth
 
 
-def run_demo(output: Path, seed: int, n_frames: int, console: Console) -> Evaluation:
+def run_demo(output: Path, seed: int, n_frames: int, console: Console) -> None:
     """Run the demo into two new folders below `output`: the simulated data and the run.
 
     Raises
@@ -50,15 +50,17 @@ def run_demo(output: Path, seed: int, n_frames: int, console: Console) -> Evalua
         outcome = Supervisor(config, on_status=run_bar.update).run()
     if outcome.problem:
         raise StreamError(outcome.problem)
+    if outcome.info.get("state") != "finished":
+        console.print("stopped: a part of the movie is not judged against all of it")
+        return
     evaluation = evaluate_run(outcome.folder, sample)
     for line in evaluation.summary():
-        console.print(line)
-    timings = outcome.info["timings"]
-    console.print(f"speed    {timings['frames_per_s']:.0f} frames/s through the stream")
+        console.print(line, soft_wrap=True)
+    rate = outcome.info["timings"]["frames_per_s"]
+    console.print(f"speed    {rate:.0f} frames/s through the stream")
     picture = outcome.folder / "overview.png"
     draw_overview(open_run(outcome.folder), sample / "movie.tif", picture)
-    console.print(f"run      {outcome.folder}\npicture  {picture}")
-    return evaluation
+    console.print(f"run      {outcome.folder}\npicture  {picture}", soft_wrap=True)
 
 
 def evaluate_run(run: Path, sample: Path) -> Evaluation:

@@ -1,4 +1,4 @@
-"""The analysis: engine, tracker, calcium stage and recorder, one frame after the other."""
+"""The analysis: engine, tracker and calcium stage, one frame after the other."""
 
 import time
 from collections.abc import Iterator

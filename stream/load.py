@@ -55,13 +55,12 @@ class _UniqueKeys(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Refuse a repeated key."""
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for i, key in enumerate(keys):
+            if any(key.value == earlier.value for earlier in keys[:i]):
                 raise yaml.constructor.ConstructorError(
-                    problem=f"{key_node.value!r} stands there twice", problem_mark=key_node.start_mark
+                    problem=f"{key.value!r} stands there twice", problem_mark=key.start_mark
                 )
-            seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 
 
@@ -114,7 +113,12 @@ def _explain(error: ValidationError, path: Path | None) -> str:
             sentence = f"{location}{where} is not a known key; known here: {known}"
         elif len(keys) == 2:
             meaning = _section(keys[0]).model_fields[keys[1]].description
-            sentence = f"{location}{where} is {problem['input']!r}: {message} (it is: {meaning})"
+            # A union reports its members' complaints; the meaning says what all of them allow.
+            union = len(problem["loc"]) > 2
+            complaint = f"it must be {meaning}" if union else f"{message} (it is: {meaning})"
+            sentence = f"{location}{where} is {problem['input']!r}: {complaint}"
+        elif problem["type"] == "model_type":
+            sentence = f"{location}{where} must hold keys, not {problem['input']!r}"
         else:
             sentence = f"{location}{where}: {message}"
         sentences.setdefault(location, sentence)  # unions report each of their members

@@ -88,15 +88,24 @@ class Supervisor:
         self._first_death = ""
         self._kill_source_at: float | None = None
         self._signals = 0
-        self.folder = create_run_folder(config.output, source.info.name, datetime.now())
+        self._source_name = source.info.name
+        self._folder = Path()
 
     def run(self) -> RunOutcome:
-        """Run until the source ends; Ctrl-C ends it early, a second Ctrl-C at once."""
-        context: Context = zmq.Context()
+        """Run until the source ends; Ctrl-C ends it early, a second Ctrl-C at once.
+
+        Raises
+        ------
+        ConfigError
+            If the run folder exists or cannot be made.
+        """
+        # From the first thing on disk on, a signal is an orderly end.
         with socket_folder() as sockets, stop_signals(self._count_signal):
+            self._folder = create_run_folder(self._config.output, self._source_name, datetime.now())
+            context: Context = zmq.Context()
             endpoints = job_endpoints(self._transport, sockets)
             status = StatusReceiver(context, endpoints.status)
-            job = Job.of(self._config, str(self.folder), endpoints).at(status=status.endpoint)
+            job = Job.of(self._config, str(self._folder), endpoints).at(status=status.endpoint)
             try:
                 self._start("source", job, context)
                 while self._running():
@@ -118,7 +127,7 @@ class Supervisor:
         if self._transport == "inproc":
             self._workers[role] = ThreadWorker(part(role), job, context)
         else:
-            self._workers[role] = ProcessWorker(self._child, role, job, self.folder / f"{role}.log")
+            self._workers[role] = ProcessWorker(self._child, role, job, self._folder / f"{role}.log")
 
     def _running(self) -> bool:
         return any(worker.alive() for worker in self._workers.values())
@@ -161,18 +170,24 @@ class Supervisor:
                 source.kill()
 
     def _outcome(self) -> RunOutcome:
-        """Sum up, the analysis' words first: it knows what became of the results."""
-        problem = self._done.get("analysis") or self._done.get("source") or self._first_death
-        if "analysis" in self._workers and "analysis" not in self._done:
-            problem = self._first_death or "the analysis ended without a word"
-        recorded = (self.folder / RUN_JSON).exists()
-        info = read_info(self.folder) if recorded else {}
+        """Sum up; what the analysis recorded counts more than a last word that was lost."""
+        recorded = (self._folder / RUN_JSON).exists()
+        info = read_info(self._folder) if recorded else {}
+        if info.get("results") == "tables":
+            failed = info["state"].startswith("failed: ")
+            problem = info["state"].removeprefix("failed: ") if failed else ""
+        else:
+            problem = self._done.get("analysis") or self._done.get("source") or self._first_death
+            if "analysis" in self._workers and "analysis" not in self._done:
+                problem = problem or "the analysis ended without a word"
+        if problem and self._first_death and self._first_death not in problem:
+            problem += f" ({self._first_death})"
         if info.get("results") == "journal" and "piezo1 recover" not in problem:
-            problem += f"; `piezo1 recover {self.folder}` finishes the run from its journal"
+            problem += f"; `piezo1 recover {self._folder}` finishes the run from its journal"
         if not recorded:
             self._remove_empty_folder()
-        return RunOutcome(self.folder, info, problem)
+        return RunOutcome(self._folder, info, problem)
 
     def _remove_empty_folder(self) -> None:
         with suppress(OSError):  # it holds a log that says why, or is gone already
-            self.folder.rmdir()
+            self._folder.rmdir()

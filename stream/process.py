@@ -58,6 +58,8 @@ def stop_signals(on_signal: Callable[[], None]) -> Iterator[None]:
         return
     names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # not every system has all
     signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # What is ignored stays ignored: `nohup` means a run to outlive its terminal.
+    signals = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, lambda *_: on_signal()) for number in signals}
     try:
         yield

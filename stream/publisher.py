@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from threading import Event
 from typing import Literal
@@ -74,6 +74,7 @@ def _send_all(source: Source, sender: FrameSender, speed: Speed, stop: Event) ->
     if not sender.start(source.info, stop):
         return ""
     n_frames, problem = 0, ""
+    losses: Mapping[str, int] = {}  # up to the last frame sent: an end in between counts no others
     clock = _CpuClock()
     try:
         for frame in paced(source.frames(), speed, stop):
@@ -81,16 +82,16 @@ def _send_all(source: Source, sender: FrameSender, speed: Speed, stop: Event) ->
             if not sender.send(frame, stop):
                 break
             clock.stop("send")
-            n_frames = frame.seq + 1
+            n_frames, losses = frame.seq + 1, source.losses
     except StreamError:
         raise
     except Exception as error:  # whatever stops the source, the analysis must hear of it
         problem = _in_words(error)
     cpu_ms = clock.ms_per(sender.n_sent)
     if problem:
-        sender.finish(n_frames, source.losses, "the source failed", problem, cpu_ms)
+        sender.finish(n_frames, losses, "the source failed", problem, cpu_ms)
     elif stop.is_set():
-        sender.finish(n_frames, source.losses, STOPPED, cpu_ms=cpu_ms)
+        sender.finish(n_frames, losses, STOPPED, cpu_ms=cpu_ms)
     else:
         # Each frame of a whole recording was either sent or lost by the source.
         sender.finish(sender.n_sent + sum(source.losses.values()), source.losses, COMPLETE, cpu_ms=cpu_ms)

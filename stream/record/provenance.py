@@ -27,8 +27,6 @@ class RunStart:
     ----------
     engine
         `Engine.description`.
-    camera
-        None where no frame ever came to tell.
     pixel_size_nm, interval_s
         As used, whether given, read from the file or assumed.
     assumptions
@@ -38,9 +36,9 @@ class RunStart:
     config: RunConfig
     source: SourceInfo
     engine: str
-    camera: Camera | None
+    camera: Camera
     pixel_size_nm: float
-    interval_s: float | None
+    interval_s: float
     assumptions: tuple[str, ...] = ()
 
 
@@ -72,10 +70,8 @@ def timestamp() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def _camera(camera: Camera | None) -> Info | None:
+def _camera(camera: Camera) -> Info:
     """Parameters; a map is described by its shape and median."""
-    if camera is None:
-        return None
     return {
         name: {"map": list(value.shape), "median": float(np.median(value))}
         if isinstance(value, np.ndarray)

@@ -95,7 +95,9 @@ class FrameReceiver:
         return self.end.n_frames if self.end else self._next_seq
 
     def start(self, timeout_s: float = 60.0) -> SourceInfo | None:
-        """Say that the analysis is ready and take the source's announcement; None when it was stopped.
+        """Say that the analysis is ready and take the source's announcement; None when there will be none.
+
+        A source that is stopped this early just leaves; `stop` tells that from one that was lost.
 
         Raises
         ------
@@ -104,7 +106,7 @@ class FrameReceiver:
         """
         self._say(wire.Hello(wire.VERSION))
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline and not self._watch.gone():
+        while (time.monotonic() < deadline and not self._watch.gone()) or self._control.poll(0):
             if self._control.poll(POLL_MS):
                 message = wire.decode_control(self._control.recv_multipart())
                 if isinstance(message, wire.Start):
@@ -112,6 +114,8 @@ class FrameReceiver:
                     return self._info
             elif self._stop.is_set():
                 return None
+        if self._stop.wait(STOP_GRACE_S):
+            return None
         raise StreamError("the source disappeared or said nothing before its first frame")
 
     def receive(self, when_idle: Callable[[], None] | None = None) -> Arrival | None:

@@ -152,7 +152,8 @@ class FrameSender:
                     raise StreamError(f"the analysis disappeared after {self.n_sent} frames") from None
                 if stop is not None and stop.is_set():
                     return False
-                self._control.poll(POLL_MS, zmq.POLLOUT)
+                if self._control.poll(POLL_MS, zmq.POLLIN | zmq.POLLOUT) & zmq.POLLIN:
+                    self._read_control()
 
     def _read_control(self) -> wire.Control:
         message = wire.decode_control(self._control.recv_multipart())

@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from acquire.frame import SourceError
 from acquire.source import MovieSource
 from bench.measure import children
 from model.engines.base import ModelError
+from stream.analysis import Analysis
 from stream.config import ConfigError
 from stream.job import Job
 from stream.load import load_config
@@ -215,6 +217,55 @@ def test_a_source_that_fails_in_the_middle_ends_the_run_with_what_it_gave(settin
     assert outcome.info["state"].startswith("failed: ") and outcome.info["counts"]["frames_out"] == 20
 
 
+def test_a_slow_source_hears_of_a_failed_analysis(settings, monkeypatch):
+    """Over inproc nothing but the analysis' word tells; the source sleeps between frames when it comes."""
+
+    def step(self, arrival):
+        if arrival.frame.seq == 3:
+            raise MemoryError("no memory for frame 3")
+        return real(self, arrival)
+
+    real = Analysis.step
+    monkeypatch.setattr(Analysis, "step", step)
+    outcome = run(settings(source__speed=0.5), transport="inproc")
+    assert "no memory for frame 3" in outcome.problem
+    assert outcome.info["counts"]["frames_out"] == 3
+
+
+def test_losses_beyond_the_last_frame_sent_do_not_count(settings, monkeypatch):
+    """A source that is stopped while it passes over lost frames has not lost them for the run."""
+    real = MovieSource.frames
+
+    def frames(self):
+        for frame in real(self):
+            if frame.seq == 10:
+                self._losses["never written"] += 5
+                raise OSError("the disk is gone")
+            yield frame
+
+    monkeypatch.setattr(MovieSource, "frames", frames)
+    info = run(settings(), transport="inproc").info
+    assert info["counts"]["frames_in"] == info["counts"]["frames_out"] == 10
+    assert info["counts"]["missing_by_cause"] == {} and info["counts"]["frames_missing"] == 0
+
+
+def test_nohup_lets_a_run_outlive_its_terminal(tmp_path, sample):
+    command = [
+        sys.executable,
+        "-m",
+        "piezo1",
+        "replay",
+        str(sample / "movie.tif"),
+        "-o",
+        str(tmp_path / "runs"),
+    ]
+    with subprocess.Popen(["nohup", *command, "--speed", "2"], stdout=subprocess.PIPE, text=True) as process:
+        folder = wait_for_results(tmp_path / "runs")
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=30)
+    assert open_run(folder).info["state"] == "finished"
+
+
 def test_a_source_without_a_supervisor_ends(settings, tmp_path):
     job = Job.of(load_config(options=settings()), str(tmp_path), job_endpoints("ipc", str(tmp_path)))
     worker = ProcessWorker(CHILD, "source", job, tmp_path / "source.log")
@@ -349,8 +400,12 @@ def test_an_existing_run_folder_is_not_overwritten(settings):
         run(settings(output__name="mine"), transport="inproc")
 
 
-def test_two_runs_at_once_do_not_meet(settings):
-    first, second = (Supervisor(load_config(options=settings()), transport="tcp") for _ in range(2))
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+def test_two_runs_at_once_do_not_meet(settings, transport):
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(run, settings(), transport=transport) for _ in range(2)]
+        first, second = (future.result() for future in runs)
+    assert first.problem == second.problem == ""
     assert first.folder != second.folder
-    assert first.run().problem == "" and second.run().problem == ""
+    assert first.info["counts"] == second.info["counts"] and first.info["counts"]["frames_out"] == 60
     assert not children()

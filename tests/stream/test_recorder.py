@@ -175,7 +175,7 @@ def test_an_empty_run_has_empty_tables(tmp_path):
 def test_a_run_that_never_started_is_readable_beside_its_logs(tmp_path):
     (tmp_path / "analysis.log").write_text("Traceback …")
     (tmp_path / "run.json.new").write_text('{"format": 1, "sta')  # of a process killed while it wrote
-    start = RunStart(RunConfig(), START.source, "none: no frame came", None, PIXEL_NM, None)
+    start = RunStart(RunConfig(), START.source, "none: no frame came", Camera(), PIXEL_NM, 0.1)
     info = Recorder(tmp_path, start).finish("failed: the analysis was killed by signal 9", frames_in=0)
     run = open_run(tmp_path)
     assert run.info == json.loads(json.dumps(info))
@@ -330,7 +330,7 @@ def test_results_that_break_the_contract_are_refused(tmp_path):
 
 def test_no_csv_where_none_is_wanted(tmp_path):
     config = RunConfig.model_validate({"output": {"csv": False}})
-    Recorder(tmp_path, RunStart(config, START.source, "none", None, PIXEL_NM, None)).finish()
+    Recorder(tmp_path, RunStart(config, START.source, "none", Camera(), PIXEL_NM, 0.1)).finish()
     assert not list(tmp_path.glob("*.csv"))
 
 

@@ -21,6 +21,7 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from acquire.frame import SourceInfo
+from model.camera import Camera
 from model.localizations import Localizations
 from stream.config import RunConfig
 from stream.record.provenance import RunStart
@@ -28,7 +29,8 @@ from stream.record.recorder import Recorder
 from stream.results import NO_IDS, CalciumUpdate, FrameResult, TrackUpdate
 
 folder = Path(sys.argv[1])
-start = RunStart(RunConfig(), SourceInfo("m", (2, 8, 8), None, 0.1, 110, 16, ""), "none", None, 110.0, 0.1)
+source = SourceInfo("m", (2, 8, 8), None, 0.1, 110, 16, "")
+start = RunStart(RunConfig(), source, "none", Camera(), 110.0, 0.1)
 recorder = Recorder(folder, start)
 """
 

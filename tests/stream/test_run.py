@@ -20,7 +20,7 @@ from stream.results import StreamError
 
 NOW = datetime(2026, 11, 22, 14, 3, 5)
 SOURCE = SourceInfo("movie", (2, 4, 6), None, None, 108.0, 16, "OME-TIFF")
-START = RunStart(RunConfig(), SOURCE, "none", None, 108.0, None)
+START = RunStart(RunConfig(), SOURCE, "none", Camera(), 108.0, 0.1)
 
 
 def test_run_folder_is_named_after_time_and_movie(tmp_path):

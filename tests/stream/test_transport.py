@@ -3,7 +3,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 
 import numpy as np
 import pytest
@@ -139,6 +139,24 @@ def test_the_end_arrives_even_when_live_drops_every_frame_before_it(tmp_path):
         source.join()
     assert receiver.frames_in == 300 and receiver.end.n_sent == 300
     assert len(arrivals) <= 300
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_source_that_leaves_before_its_announcement(tmp_path, stopped):
+    """Stopped by the user it is no problem, even when its sockets close first; otherwise it is."""
+    context, stop = zmq.Context(), Event()
+    sender = FrameSender(context, job_endpoints("ipc", str(tmp_path)).stream(), "lossless")
+    receiver = FrameReceiver(context, sender.endpoints, "lossless", stop)
+    time.sleep(0.2)
+    sender.close()
+    if stopped:
+        Timer(0.5, stop.set).start()
+        assert receiver.start() is None
+    else:
+        with pytest.raises(StreamError, match="the source disappeared"):
+            receiver.start()
+    receiver.close()
+    context.term()
 
 
 def test_an_empty_source_ends(kind, tmp_path):
