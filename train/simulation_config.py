@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 
 from model.camera import Camera
 
-# Typical cameras: a modern sCMOS, and the EMCCD of the SMLM Challenge 2016 simulations (Sage et al.,
-# Nat. Methods 16, 387 (2019)): offset in ADU, electrons per ADU, read noise in electrons, EM gain.
+# Values typical of a modern sCMOS and of an EMCCD at high gain, of no particular device: offset in ADU,
+# electrons per ADU, read noise in electrons, EM gain.
 CAMERAS = {"scmos": (100.0, 1.0, 1.6, 1.0), "emccd": (100.0, 45.0, 74.4, 300.0)}
 
 MIN_SIDE_PX = 16
