@@ -1,7 +1,6 @@
 """The camera: from expected photo-electrons to counts, and from counts back to photo-electrons."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,13 +85,3 @@ class Camera:
         electrons += rng.normal(0.0, 1.0, electrons.shape) * self.read_noise_e
         counts = np.rint(electrons / self.e_per_adu + self.offset)
         return np.clip(counts, 0, 2**self.bit_depth - 1).astype(np.uint16)
-
-    def crop(self, y: slice, x: slice) -> Self:
-        """The camera of a region of interest (slices into its maps)."""
-
-        def cut(value: float | Map) -> float | Map:
-            return value if isinstance(value, int | float) else value[y, x]
-
-        return type(self)(
-            cut(self.offset), cut(self.e_per_adu), cut(self.read_noise_e), self.em_gain, self.bit_depth
-        )

@@ -75,9 +75,5 @@ class Localizations:
         """All columns as one (N, 9) array in the order of `COLUMNS`."""
         return np.stack([getattr(self, name) for name in COLUMNS], axis=1)
 
-    def select(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
-        """Rows chosen by a mask or by indices."""
-        return type(self)(*(getattr(self, name)[index] for name in COLUMNS))
-
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Localizations))

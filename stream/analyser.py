@@ -1,7 +1,6 @@
 """The analysis' process: receives frames, runs the stages, records and publishes every result."""
 
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,16 +10,17 @@ from msgspec.structs import replace
 
 from acquire.frame import SourceInfo
 from model.camera import Camera
-from model.engines.base import Engine, ModelError
+from model.engines.base import Engine
 from model.engines.choose import choose_engine, warm_up
 from stream.analysis import Analysis
 from stream.conditions import Conditions, oddities, resolve_conditions
-from stream.config import ConfigError, RunConfig
+from stream.config import RunConfig
 from stream.job import Job
+from stream.problems import in_words
 from stream.publisher import STOPPED
 from stream.record.provenance import RunStart
 from stream.record.recorder import Recorder
-from stream.results import FrameResult, StreamError
+from stream.results import FrameResult
 from stream.status import Bound, Done, Note, Progress, StatusSender
 from stream.transport.receiver import Arrival, FrameReceiver
 from stream.transport.results import ResultPublisher
@@ -55,10 +55,10 @@ def analyse(job: Job, context: Context, stop: Event, make_engine: MakeEngine = c
                 analyser = Analyser(config, Path(job.run_folder), receiver, publisher, status, make_engine)
                 problem = analyser.run()
             except Exception as error:
-                problem = _in_words(error)
+                problem = in_words(error, "analysis")
                 receiver.fail(problem)
     except Exception as error:
-        problem = _in_words(error)
+        problem = in_words(error, "analysis")
     finally:
         status.say(Done("analysis", problem))
         status.close()
@@ -111,12 +111,12 @@ class Analyser:
                 self._record(recorder, analysis.step(arrival))
                 arrival = receiver.receive(when_idle=recorder.flush)
         except Exception as error:
-            problem = _in_words(error)
+            problem = in_words(error, "analysis")
             receiver.fail(problem)
         try:
             self._record(recorder, analysis.flush())
         except Exception as error:
-            problem = problem or _in_words(error)
+            problem = problem or in_words(error, "analysis")
         self._status.say(self._progress)
         return self._finish(recorder, analysis, problem)
 
@@ -185,11 +185,3 @@ class Analyser:
         causes["not analysed, as the run failed"] = receiver.n_received - n_out
         causes["lost on the way"] = max(0, receiver.frames_in - n_out - sum(causes.values()))
         return {cause: count for cause, count in causes.items() if count}
-
-
-def _in_words(error: Exception) -> str:
-    """The sentence of an expected error; of any other its name, with the traceback in the log."""
-    if isinstance(error, StreamError | ConfigError | ModelError):
-        return str(error)
-    traceback.print_exc()
-    return f"the analysis failed unexpectedly: {type(error).__name__}: {error}"

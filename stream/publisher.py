@@ -1,7 +1,6 @@
 """The source's process: reads frames at their pace and hands them to the analysis."""
 
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from threading import Event
@@ -11,6 +10,7 @@ from acquire.frame import Frame, Source, SourceError
 from acquire.source import open_source
 from stream.config import ChannelsConfig, SourceConfig
 from stream.job import Job
+from stream.problems import in_words
 from stream.results import StreamError
 from stream.status import Bound, Done, StatusSender
 from stream.transport.sender import FrameSender
@@ -57,7 +57,7 @@ def publish(job: Job, context: Context, stop: Event) -> None:
             status.say(Bound("source", frames=bound.frames, control=bound.control))
             problem = _send_all(source, sender, config.source.speed, stop)
     except Exception as error:
-        problem = _in_words(error)
+        problem = in_words(error, "source")
     finally:
         status.say(Done("source", problem))
         status.close()
@@ -86,7 +86,7 @@ def _send_all(source: Source, sender: FrameSender, speed: Speed, stop: Event) ->
     except StreamError:
         raise
     except Exception as error:  # whatever stops the source, the analysis must hear of it
-        problem = _in_words(error)
+        problem = in_words(error, "source")
     cpu_ms = clock.ms_per(sender.n_sent)
     if problem:
         sender.finish(n_frames, losses, "the source failed", problem, cpu_ms)
@@ -96,16 +96,6 @@ def _send_all(source: Source, sender: FrameSender, speed: Speed, stop: Event) ->
         # Each frame of a whole recording was either sent or lost by the source.
         sender.finish(sender.n_sent + sum(source.losses.values()), source.losses, COMPLETE, cpu_ms=cpu_ms)
     return problem
-
-
-def _in_words(error: Exception) -> str:
-    """The sentence of an expected error; of any other its name, with the traceback in the log."""
-    if isinstance(error, SourceError | StreamError):
-        return str(error)
-    if isinstance(error, OSError):
-        return f"the source cannot be read any more: {error}"
-    traceback.print_exc()
-    return f"the source failed unexpectedly: {type(error).__name__}: {error}"
 
 
 class _CpuClock:
