@@ -35,19 +35,15 @@ Json = Annotated[Path | None, typer.Option("--json", help="also write the figure
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="folder for movie, run and picture")] = Path(
-        "runs"
-    ),
-    seed: Annotated[int, typer.Option(help="seed of the simulated movie")] = 1,
-    frames: Annotated[int, typer.Option(min=10, help="length of the movie")] = 200,
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for run and picture")] = Path("runs"),
 ) -> None:
-    """Simulate a movie, replay it through the live stream, and judge the result against the truth.
+    """Replay a small simulated movie through the live stream, and judge the result against the truth.
 
     Needs no GPU, no microscope and no data. Example: `piezo1 demo`
     """
     from dashboard.demo import run_demo
 
-    run_demo(output, seed, frames, out)
+    run_demo(output, out)
 
 
 @app.command()
@@ -63,7 +59,7 @@ def replay(
     pixel_size_nm: Annotated[float | None, typer.Option(help="pixel size, if the file lacks it")] = None,
     interval_ms: Annotated[float | None, typer.Option(help="frame interval, if the file lacks it")] = None,
     speed: Annotated[str | None, typer.Option(help="max, realtime, or a factor such as 0.5")] = None,
-    engine: Annotated[str | None, typer.Option(help="auto or wavelet")] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, network or wavelet")] = None,
     max_frames: Annotated[int | None, typer.Option(help="stop after this many frames")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for run folders")] = None,
     name: Annotated[str | None, typer.Option(help="name of the run folder")] = None,
@@ -107,7 +103,9 @@ def replay(
 
 @app.command()
 def simulate(
-    output: Annotated[Path, typer.Option("--output", "-o", help="new folder for the data set")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="new folder for the data set; with --card-of, the picture")
+    ],
     num_samples: Annotated[int, typer.Option(min=1, help="number of movies")] = 1,
     frames_per_sample: Annotated[int, typer.Option(min=1, help="frames in each movie")] = 50,
     image_size: Annotated[tuple[int, int], typer.Option(help="height and width, pixels")] = (256, 256),
@@ -124,17 +122,35 @@ def simulate(
         list[str] | None,
         typer.Option("--set", help="any other parameter, e.g. photons=500; a wrong name lists them all"),
     ] = None,
+    compress: Annotated[
+        bool, typer.Option("--compress", help="smaller movies, without loss; slower")
+    ] = False,
+    card_of: Annotated[
+        Path | None, typer.Option(help="only draw what the training with this YAML simulates, into -o")
+    ] = None,
 ) -> None:
-    """Simulate dual-channel movies with their truth.
+    """Simulate dual-channel movies with their truth, and a card.png to hold beside real recordings.
 
     Example: `piezo1 simulate -o data/test --num-samples 10 --num-puncta-mean 50`
+    Training: `piezo1 simulate --card-of configs/train_localization.yaml -o card.png`
     """
     from rich.progress import Progress
 
-    from train.movie import write_dataset
-    from train.options import simulation_config
-    from train.simulation_config import SimulationError
+    try:
+        from train.card import save_card
+        from train.card_scenes import scenes_card
+        from train.fit_load import load_fit_config
+        from train.movie import write_dataset
+        from train.options import simulation_config
+        from train.simulation_config import SimulationError
+    except ImportError as error:
+        _fail(f"simulating needs {error.name}: pip install 'piezo1-calcium-tracker[train]'", 1)
 
+    if card_of is not None:
+        ranges = load_fit_config(card_of).simulation
+        save_card(scenes_card(ranges, f"Training data of {card_of.name}", seed), output)
+        out.print(f"card: {output}", soft_wrap=True)
+        return
     try:
         settings = simulation_config(
             sets or [],
@@ -159,8 +175,54 @@ def simulate(
             settings,
             seed,
             lambda done, total: bar.update(task, completed=done, total=total),
+            compress=compress,
         )
-    out.print(f"{len(samples)} movies of {frames_per_sample} frames in {output}")
+    out.print(f"{len(samples)} movies of {frames_per_sample} frames and card.png in {output}", soft_wrap=True)
+
+
+@app.command()
+def train(
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for checkpoints and logs")],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="YAML that describes the training")
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="fine-tune from this best_model.pth")] = None,
+    num_iterations: Annotated[int | None, typer.Option(help="optimizer steps in all")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="highest learning rate")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="override any value, e.g. data.batch_size=16; repeatable"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the training in --output")] = False,
+    overfit: Annotated[
+        bool, typer.Option("--overfit", help="first check: learn one batch by heart, in --output/overfit")
+    ] = False,
+    gpu: Annotated[int | None, typer.Option(help="number of the GPU")] = None,
+) -> None:
+    """Train a network on scenes that are simulated on the way.
+
+    Example: `piezo1 train --config configs/train_localization.yaml --output checkpoints/localization`
+    """
+    try:
+        from train.fit import CONFIG, fit
+        from train.fit_load import load_fit_config
+        from train.overfit import OVERFIT, overfit_config, run_overfit
+    except ImportError as error:
+        _fail(f"training needs {error.name}: pip install 'piezo1-calcium-tracker[train]'", 1)
+
+    if overfit and (resume or checkpoint):
+        _fail("--overfit starts afresh: leave --resume and --checkpoint out", 2)
+    if resume and config is None and (output / CONFIG).exists():
+        config = output / CONFIG
+    options = {"training.num_iterations": num_iterations, "training.learning_rate": learning_rate}
+    settings = load_fit_config(config, sets or (), options)
+    if overfit:
+        settings = overfit_config(settings, num_iterations, learning_rate)
+        outcome = run_overfit(settings, output / OVERFIT, out, gpu=gpu)
+    else:
+        outcome = fit(settings, output, out, checkpoint=checkpoint, resume=resume, gpu=gpu)
+    out.print(f"best after {outcome.best_step} steps: {outcome.figures}", soft_wrap=True)
+    out.print(f"checkpoint: {outcome.best}", soft_wrap=True)
 
 
 @app.command()
@@ -241,20 +303,25 @@ def bench_recovery(
 @bench_app.command("localization")
 def bench_localization(
     json: Json = None,
-    frames: Annotated[int, typer.Option(min=1, help="frames of each test scene")] = 40,
-    peers_python: Annotated[Path | None, typer.Option(help="a Python that can import picasso")] = None,
+    figure: Annotated[Path | None, typer.Option(help="also draw the figure here, .png or .svg")] = None,
+    movies: Annotated[int, typer.Option(min=1, help="movies of each condition")] = 20,
+    frames: Annotated[int, typer.Option(min=1, help="consecutive frames of each movie")] = 5,
+    peers_python: Annotated[
+        Path | None, typer.Option(help="a Python that can import picasso and smappy")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="another network's .onnx than the shipped one")] = None,
     condition: Annotated[
         list[str] | None, typer.Option(help="part of a condition's name; repeatable")
     ] = None,
 ) -> None:
-    """Accuracy and speed against trackpy and Picasso on the same frames in the same run.
+    """Accuracy, calibration and speed against the peers on the same frames in the same run.
 
-    Picasso pins other versions: `python3 -m venv peers && peers/bin/pip install picassosr`, then give
-    `--peers-python peers/bin/python`.
+    Picasso and SMAPpy pin other versions: `python3 -m venv peers && peers/bin/pip install picassosr
+    smappy-smlm`, then give `--peers-python peers/bin/python`.
     """
     from bench.localization import run
 
-    run(json, frames, peers_python, condition or ())
+    run(json, figure, movies, frames, peers_python, model, condition or ())
 
 
 def main() -> NoReturn:
@@ -275,11 +342,13 @@ def _exit_code(error: Exception) -> int | None:
     from model.engines.base import ModelError
     from stream.config import ConfigError
     from stream.results import StreamError
+    from train.errors import CheckpointError, FitConfigError, TrainingError
     from train.simulation_config import SimulationError
 
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | FitConfigError):
         return 2
-    return 1 if isinstance(error, SourceError | ModelError | StreamError | SimulationError) else None
+    failures = SourceError | ModelError | StreamError | SimulationError | CheckpointError | TrainingError
+    return 1 if isinstance(error, failures) else None
 
 
 def _fail(problem: str, code: int) -> NoReturn:

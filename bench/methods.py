@@ -1,105 +1,105 @@
-"""Everybody who takes part in the localization benchmark: ours and the peers.
+"""What a method of the localization benchmark is, and how its setting and cut are tuned."""
 
-A method gives, for each of its settings, tables (N, 4) of frame, x, y (pixels) and a score; raising a
-cut on the score is then its detection threshold.
-"""
-
-import subprocess
-import tempfile
-import time
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import trackpy
 
-from acquire.frame import Frame
 from bench.scenes import Scene
-from model.engines.wavelet import WaveletEngine
+from bench.scoring import FRAME, STRENGTH, match_scene
 from model.optics import Array
 
-WORKER = Path(__file__).with_name("peers_worker.py")
-OUR_THRESHOLDS = (0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
-DEFAULT_THRESHOLD = 1.0
-DEFAULT_SETTING = f"threshold {DEFAULT_THRESHOLD:g}"
-TRACKPY_DIAMETERS = (5, 7)
-PICASSO_BOXES = (5, 7)
-# Below trackpy's default (diameter + 1), which forbids close pairs: this favours it by far.
-TRACKPY_SEPARATION = 3
+Setting = tuple[float, ...]
+
+# Tuning keeps from 0.2 to 2.5 times as many answers as there are emitters: with fewer or more, Jaccard is
+# at most 0.2 or 0.4. It tries coarse steps of this range, then fine ones about the best.
+FEWEST_ANSWERS, MOST_ANSWERS = 0.2, 2.5
+COARSE_CUTS, FINE_CUTS = 22, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which answers a method should keep: those at least this strong, and of them the strongest `most`."""
+
+    strength: float = -np.inf
+    most: int | None = None
+
+
+EVERYTHING = Cut()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a method with one setting found in one scene, and the CPU time it took."""
+    """What a method found in a scene, (N, N_COLUMNS) by frame, and the CPU time it took."""
 
-    setting: str
     table: Array
     seconds: float
 
-    def positions(self, n_frames: int, cut: float) -> list[Array]:
-        """Positions (M, 2) per frame whose score is at least `cut`."""
-        kept = self.table[self.table[:, 3] >= cut]
-        return [kept[kept[:, 0] == frame, 1:3] for frame in range(n_frames)]
+    def by_frame(self, n_frames: int, strength: float = -np.inf) -> list[Array]:
+        """Tables of each frame, of answers at least this strong."""
+        kept = self.table[self.table[:, STRENGTH] >= strength]
+        kept = kept[np.argsort(kept[:, FRAME], kind="stable")]
+        return np.split(kept, np.searchsorted(kept[:, FRAME], np.arange(1, n_frames)))
 
 
-def run_wavelet(scene: Scene, threshold: float) -> Answer:
-    """Our wavelet engine; its one setting is the threshold, so the score is constant."""
-    engine = WaveletEngine(scene.camera, scene.sigma_px, threshold)
-    start = time.process_time()
-    results = [engine.step(Frame(k, 0.0, counts[None]))[0] for k, counts in enumerate(scene.counts)]
-    seconds = time.process_time() - start
-    rows = [
-        np.stack([np.full(len(found), seq), found.x_px, found.y_px, np.zeros(len(found))], axis=1)
-        for seq, found in results
-    ]
-    return Answer(f"threshold {threshold:g}", np.concatenate(rows).astype(np.float64), seconds)
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One that localizes the frames of a scene with a setting.
 
-
-def run_trackpy(scene: Scene, diameter: int) -> Answer:
-    """trackpy.locate (Crocker–Grier centroids); the score is its mass, which `minmass` cuts."""
-    rows = [np.empty((0, 4))]
-    start = time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns about every frame in which it finds nothing
-        for k, counts in enumerate(scene.counts):
-            found = trackpy.locate(counts, diameter, separation=TRACKPY_SEPARATION, characterize=False)
-            columns = found[["x", "y", "mass"]].to_numpy(np.float64)
-            rows.append(np.column_stack([np.full(len(columns), k), columns]))
-    return Answer(f"diameter {diameter}", np.concatenate(rows), time.process_time() - start)
-
-
-def run_picasso(python: Path, scenes: list[Scene]) -> list[list[Answer]]:
-    """Picasso's maximum-likelihood fits, for each scene one answer a box size; the score is its net gradient.
-
-    Raises
-    ------
-    RuntimeError
-        If the worker fails; the message ends with what it said.
+    Attributes
+    ----------
+    name
+        As in the table.
+    parameters, settings
+        Names of its parameters, and the values to try; a method that is not tuned has one setting.
+    locate
+        Gives its answer to a scene with a setting and a cut.
+    is_tuned
+        Whether setting and cut are chosen for each condition.
     """
-    request: dict[str, Any] = {"boxes": np.array(PICASSO_BOXES)}
-    for i, scene in enumerate(scenes):
-        camera = scene.camera
-        request[f"counts_{i}"] = scene.counts
-        request[f"camera_{i}"] = np.array([camera.offset, camera.e_per_adu, camera.em_gain])
-    with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder) / "request.npz", Path(folder) / "answer.npz"
-        np.savez(asked, **request)
-        done = subprocess.run([python, WORKER, asked, answered], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"the Picasso worker failed under {python}: {done.stderr.strip()[-500:]}")
-        with np.load(answered) as answer:
-            return [
-                [
-                    Answer(
-                        f"box {box}", _finite(answer[f"table_{i}_{box}"]), float(answer[f"seconds_{i}_{box}"])
-                    )
-                    for box in PICASSO_BOXES
-                ]
-                for i in range(len(scenes))
-            ]
+
+    name: str
+    parameters: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    locate: Callable[[Scene, Setting, Cut], Answer]
+    is_tuned: bool = True
+
+    def describe(self, setting: Setting, cut: Cut) -> str:
+        """Setting and cut in words."""
+        words = [f"{name} {value:g}" for name, value in zip(self.parameters, setting, strict=True)]
+        return ", ".join(words + ([f"cut {cut.strength:.4g}"] if np.isfinite(cut.strength) else []))
 
 
-def _finite(table: Array) -> Array:
-    return table[np.isfinite(table).all(axis=1)]
+def tune(method: Method, scene: Scene) -> tuple[Setting, Cut]:
+    """Setting and cut with the best Jaccard on a scene."""
+    if not method.is_tuned:
+        return method.settings[0], EVERYTHING
+    n_truth = sum(len(truth.xy) for truth in scene.truth)
+    loose = Cut(most=round(MOST_ANSWERS * n_truth))
+    best, chosen = -1.0, (method.settings[0], EVERYTHING)
+    for setting in method.settings:
+        answer = method.locate(scene, setting, loose)
+        jaccard, strength = _best_cut(scene, answer, max(round(FEWEST_ANSWERS * n_truth), 1))
+        if jaccard > best:
+            best, chosen = jaccard, (setting, Cut(strength))
+    return chosen
+
+
+def _best_cut(scene: Scene, answer: Answer, fewest: int) -> tuple[float, float]:
+    """Best Jaccard and the strength that answers must have for it; −∞ where all are equally strong."""
+    strengths = np.sort(answer.table[:, STRENGTH])[::-1]
+    if not len(strengths) or strengths[0] == strengths[-1]:
+        return _jaccard(scene, answer, -np.inf), -np.inf
+    n = len(strengths)
+    ranks = np.unique(np.geomspace(min(fewest, n), n, COARSE_CUTS).astype(int)) - 1
+    coarse = [_jaccard(scene, answer, strengths[rank]) for rank in ranks]
+    best = int(np.argmax(coarse))
+    low, high = ranks[max(best - 1, 0)], ranks[min(best + 1, len(ranks) - 1)]
+    fine = np.unique(np.linspace(low, high, FINE_CUTS).astype(int))
+    jaccards = [_jaccard(scene, answer, strengths[rank]) for rank in fine]
+    k = int(np.argmax(jaccards))
+    return max((coarse[best], float(strengths[ranks[best]])), (jaccards[k], float(strengths[fine[k]])))
+
+
+def _jaccard(scene: Scene, answer: Answer, strength: float) -> float:
+    return match_scene(scene, answer.by_frame(len(scene.counts), strength)).jaccard

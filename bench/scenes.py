@@ -1,4 +1,4 @@
-"""Still scenes of random emitters with known truth, for benchmarks of localization."""
+"""Movies of emitters with known truth: simulated, or read from a synthetic recording."""
 
 import json
 from collections.abc import Sequence
@@ -10,84 +10,89 @@ import pandas as pd
 import tifffile
 from numpy.typing import NDArray
 
+from bench.conditions import SceneConfig
+from bench.light import draw_background, draw_chip, true_psf
+from bench.motion import blurred_sigma_px, draw_emitters
 from model.bound import crlb
 from model.camera import Camera
-from model.optics import Array, GaussianPsf, add_gaussians
+from model.optics import Array
 
-SCMOS = Camera(offset=100.0, e_per_adu=1.0, read_noise_e=1.4)
-# e_per_adu and gain of the synthetic PIEZO1 recordings, read noise of a usual EMCCD.
-EMCCD = Camera(offset=100.0, e_per_adu=3.6, read_noise_e=30.0, em_gain=100.0)
-BORDER_SIGMA = 5.0  # emitters this far outside still shine in
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Emitters of a frame: x, y in pixels (N, 2), photons (N,), background per pixel (N,).
+
+    Some lie just outside the image.
+    """
+
+    xy: Array
+    photons: Array
+    background: Array
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Frames of independent random emitters, and the truth.
+    """Frames of one or several movies, one after the other, and the truth.
 
     Attributes
     ----------
     counts
         Raw counts uint16, shape (F, H, W).
+    movie
+        Index of the movie that each frame belongs to, ascending (F,).
     truth
-        Per frame the emitters' positions (x, y) in pixels, (N, 2); some lie just outside the image.
-    bounds
-        Per frame the Cramér–Rao bounds in pixels, (N, 4): x and y isolated, x and y beside neighbours.
-    camera, pixel_nm, sigma_px
-        How it was recorded; σ is that of the PSF.
+        Emitters of each frame.
+    camera, sigma_px
+        What the methods are told; σ is that of the PSF in pixels.
+    true_camera, true_sigma_px
+        What it really was, for the bounds; motion blur counts as a wider PSF.
+    pixel_nm
+        Size of a pixel.
     """
 
     counts: NDArray[np.uint16]
-    truth: list[Array]
-    bounds: list[Array]
+    movie: NDArray[np.intp]
+    truth: list[Truth]
     camera: Camera
-    pixel_nm: float
     sigma_px: float
+    true_camera: Camera
+    true_sigma_px: float
+    pixel_nm: float
 
 
-@dataclass(frozen=True, slots=True)
-class SceneConfig:
-    """What a simulated scene shows; lengths in nm, light in photo-electrons."""
-
-    density_um2: float = 0.5
-    photons: float = 1000.0
-    camera: Camera = SCMOS
-    size: int = 128
-    pixel_nm: float = 110.0
-    sigma_nm: float = 135.0
-    background: float = 15.0
-    photon_cv: float = 0.25
-    structured: bool = True  # background with a gradient and blobs; False: flat, as the bound assumes
-
-
-def simulate_scene(config: SceneConfig, n_frames: int, seed: int) -> Scene:
-    """Draw independent frames of static emitters over a background with a gradient and defocused blobs."""
-    rng = np.random.default_rng(seed)
-    sigma = config.sigma_nm / config.pixel_nm
-    border = BORDER_SIGMA * sigma
-    side_um = (config.size + 2 * border) * config.pixel_nm / 1000
-    counts, truth, bounds = [], [], []
-    for _ in range(n_frames):
-        n = rng.poisson(config.density_um2 * side_um**2)
-        xy = rng.uniform(-0.5 - border, config.size - 0.5 + border, (n, 2))
-        photons = config.photons * rng.gamma(1 / config.photon_cv**2, config.photon_cv**2, n)
-        if config.structured:
-            expected = draw_background(config.background, config.size, sigma, rng)
-        else:
-            expected = np.full((config.size, config.size), config.background, np.float32)
-        at = np.clip(np.rint(xy), 0, config.size - 1).astype(int)
-        background = expected[at[:, 1], at[:, 0]].astype(np.float64)
-        GaussianPsf(sigma).add(expected, xy[:, 0], xy[:, 1], photons)
-        counts.append(config.camera.expose(expected, rng))
-        truth.append(xy)
-        bounds.append(_bounds(xy, photons, sigma, background, config.camera))
-    return Scene(np.stack(counts), truth, bounds, config.camera, config.pixel_nm, sigma)
+def simulate_scene(config: SceneConfig, n_movies: int, n_frames: int, seed: int) -> Scene:
+    """Draw `n_movies` movies of `n_frames` frames each; the first of many are those of few."""
+    psf = true_psf(config)
+    counts, truth = [], []
+    for movie in range(n_movies):
+        rng = np.random.default_rng([seed, movie])
+        background = draw_background(config, rng)
+        camera, dark = draw_chip(config, rng)
+        for emitters in draw_emitters(config, n_frames, rng):
+            expected = background + dark
+            for x, y in emitters.path.transpose(0, 2, 1):
+                psf.add(expected, x, y, emitters.photons / len(emitters.path))
+            counts.append(camera.expose(expected, rng))
+            x, y = np.clip(np.rint(emitters.xy), 0, config.size - 1).astype(int).T
+            truth.append(Truth(emitters.xy, emitters.photons, background[y, x].astype(np.float64)))
+    return Scene(
+        counts=np.stack(counts),
+        movie=np.repeat(np.arange(n_movies), n_frames),
+        truth=truth,
+        camera=config.told_camera or config.camera,
+        sigma_px=config.sigma_px,
+        true_camera=config.camera,
+        true_sigma_px=blurred_sigma_px(config),
+        pixel_nm=config.pixel_nm,
+    )
 
 
 def read_scene(stem: Path, frames: Sequence[int]) -> Scene:
     """Frames of a recording `stem`.tif with `stem`_ground_truth.csv and `stem`_metadata.json beside it.
 
-    The format is that of the synthetic PIEZO1 movies: frames counted from 1, positions in nm with the
-    centre of the first pixel at 0 (measured: median offset of matched pairs below 0.04 px), and
+    Consecutive frames make a movie; where a number is skipped, the next one begins. The format is that
+    of the synthetic PIEZO1 movies: frames counted from 1, positions in nm with the centre of the first
+    pixel at 0 (measured: median offset of matched pairs below 0.04 px), and
     photons = (ADU − baseline) · photons_per_adu / em_gain (measured: the movie's mean is the truth's).
     """
     metadata = json.loads(stem.with_name(f"{stem.name}_metadata.json").read_text(encoding="utf-8"))
@@ -100,35 +105,33 @@ def read_scene(stem: Path, frames: Sequence[int]) -> Scene:
         em_gain=float(chip["em_gain"]),
     )
     sigma = metadata["psf_sigma_nm"] / pixel_nm
-    truth, bounds = [], []
+    truth = []
     for frame in frames:
         rows = table[table["frame"] == frame + 1]
         xy = rows[["x_nm", "y_nm"]].to_numpy(np.float64) / pixel_nm
-        photons = rows["intensity_photons"].to_numpy(np.float64)
         background = np.full(len(xy), float(metadata["background_per_pixel"]))
-        truth.append(xy)
-        bounds.append(_bounds(xy, photons, sigma, background, camera))
-    counts = tifffile.imread(stem.with_suffix(".tif"))[list(frames)]
-    return Scene(counts, truth, bounds, camera, pixel_nm, sigma)
-
-
-def _bounds(xy: Array, photons: Array, sigma: float, background: Array, camera: Camera) -> Array:
-    columns = (xy[:, 0], xy[:, 1], photons, np.full(len(xy), sigma), background)
-    return np.hstack([crlb(*columns, camera), crlb(*columns, camera, joint=True)])
-
-
-def draw_background(
-    level: float, size: int, sigma_px: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Draw an expected background (size, size): gradient up to ±30 %, blobs of 4–8 PSF widths."""
-    slope = 0.15 * rng.uniform(-1, 1, 2)
-    ramp = np.linspace(-1, 1, size)
-    image: NDArray[np.float32] = (level * (1 + slope[0] * ramp[:, None] + slope[1] * ramp[None, :])).astype(
-        np.float32
+        truth.append(Truth(xy, rows["intensity_photons"].to_numpy(np.float64), background))
+    return Scene(
+        counts=tifffile.imread(stem.with_suffix(".tif"))[list(frames)],
+        movie=np.cumsum(np.diff(frames, prepend=frames[0]) > 1),
+        truth=truth,
+        camera=camera,
+        sigma_px=sigma,
+        true_camera=camera,
+        true_sigma_px=sigma,
+        pixel_nm=pixel_nm,
     )
-    n = rng.poisson((size / 32) ** 2)
-    blob_sigma = sigma_px * rng.uniform(4, 8, n)
-    peak = level * rng.uniform(0.2, 1.0, n)
-    x, y = rng.uniform(0, size, (2, n))
-    add_gaussians(image, x, y, peak * 2 * np.pi * blob_sigma**2, blob_sigma)
-    return image
+
+
+def bounds(scene: Scene) -> list[Array]:
+    """Cramér–Rao bounds in pixels per frame, (N, 4): x and y isolated, x and y beside neighbours.
+
+    They are those of a Gaussian of the true σ and of the true camera's mean read noise.
+    """
+
+    def of(truth: Truth, joint: bool) -> Array:
+        x, y = truth.xy.T
+        sigma = np.full(len(x), scene.true_sigma_px)
+        return crlb(x, y, truth.photons, sigma, truth.background, scene.true_camera, joint=joint)
+
+    return [np.hstack([of(truth, False), of(truth, True)]) for truth in scene.truth]

@@ -1,31 +1,72 @@
-"""How good found positions are: matching, precision, recall, Jaccard, error against the bounds."""
+"""How good found emitters are: matching, precision, recall, Jaccard, error against bounds and own claims."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
+from bench.motion import ISOLATED_SIGMA, are_isolated
 from bench.scenes import Scene
 from model.matching import match_localizations
 from model.optics import Array
 
 RADIUS_NM = 250.0
 MARGIN_PX = 6.0  # some peers look at no border; nobody is scored there
-ISOLATED_SIGMA = 6.0
 MIN_ISOLATED = 50  # fewer make no figure
+CALIBRATION_BINS = 10
+
+# Columns of a method's answer; the last three are NaN where it gives none.
+FRAME, X, Y, STRENGTH, PHOTONS, X_SD, Y_SD = range(7)
+N_COLUMNS = 7
+
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Pairs of true and found emitters, rows by frame, away from the border; and what found no partner."""
+
+    truth: list[Index]
+    found: list[Index]
+    n_truth: int
+    n_false: int
+
+    @property
+    def n(self) -> int:
+        """Number of pairs."""
+        return sum(map(len, self.truth))
+
+    @property
+    def jaccard(self) -> float:
+        """Pairs over true and false emitters together."""
+        return _ratio(self.n, self.n_truth + self.n_false)
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
     """Errors are per axis in nm; ratios are to root-mean-square bounds of the same matched emitters.
 
-    `isolated_ratio` compares emitters without a neighbour within 6 σ with their bound (NaN: too few);
-    `isolated_ratio_all` and `joint_ratio` compare all matched emitters with the bound that ignores
-    neighbours and with the one that counts them (a bound above the matching radius counts as that).
+    Attributes
+    ----------
+    isolated_ratio
+        Emitters without a neighbour within 6 σ against their bound (NaN, as all figures of isolated
+        emitters, where they are too few).
+    isolated_ratio_all, joint_ratio
+        All matched emitters against the bound that ignores neighbours and against the one that counts
+        them (a bound above the matching radius counts as that).
+    z_isolated, z_all
+        Standard deviation of (found − true) over the method's own uncertainty, in both axes; NaN where it
+        gives none.
+    photon_bias
+        Mean of found over true photons of isolated emitters, minus 1; NaN where it gives none.
+    calibration
+        Root-mean-square claimed and true error in nm, of equally many matched emitters each, in order
+        of the claim.
     """
 
     n_truth: int
+    n_isolated: int
     precision: float
     recall: float
     jaccard: float
@@ -33,41 +74,74 @@ class Score:
     isolated_ratio: float
     isolated_ratio_all: float
     joint_ratio: float
+    z_isolated: float
+    z_all: float
+    photon_bias: float
+    calibration: list[tuple[float, float]]
 
 
-def score(scene: Scene, found: list[Array]) -> Score:
-    """Score found positions (pixels, (M, 2) per frame) against a scene.
+def match_scene(scene: Scene, found: Sequence[Array]) -> Matches:
+    """Match found tables (M, N_COLUMNS) of each frame with a scene's truth.
 
     Hungarian within 250 nm over whole frames; true and found positions nearer than `MARGIN_PX` to the
     border are then left out.
     """
-    true_positive = n_truth = false_positive = 0
-    errors, bounds, lone = [], [], []
-    for truth, bound, xy, counts in zip(scene.truth, scene.bounds, found, scene.counts, strict=True):
-        i, j = match_localizations(truth * scene.pixel_nm, xy * scene.pixel_nm, RADIUS_NM)
-        inside = _inside(truth, counts.shape)
-        unmatched = np.ones(len(xy), np.bool_)
-        unmatched[j] = False
-        false_positive += int(np.sum(unmatched & _inside(xy, counts.shape)))
+    rows, columns = [], []
+    n_truth = n_false = 0
+    for truth, table in zip(scene.truth, found, strict=True):
+        xy = table[:, [X, Y]]
+        i, j = match_localizations(truth.xy * scene.pixel_nm, xy * scene.pixel_nm, RADIUS_NM)
+        inside = _inside(truth.xy, scene.counts.shape[1:])
+        alone = np.ones(len(xy), np.bool_)
+        alone[j] = False
+        n_false += int(np.sum(alone & _inside(xy, scene.counts.shape[1:])))
         n_truth += int(np.sum(inside))
-        i, j = i[inside[i]], j[inside[i]]
-        true_positive += len(i)
-        errors.append((xy[j] - truth[i]) * scene.pixel_nm)
-        bounds.append(np.minimum(bound[i] * scene.pixel_nm, RADIUS_NM))
-        lone.append(_isolated(truth, ISOLATED_SIGMA * scene.sigma_px)[i])
-    error, bound, alone = np.concatenate(errors), np.concatenate(bounds), np.concatenate(lone)
+        rows.append(i[inside[i]])
+        columns.append(j[inside[i]])
+    return Matches(rows, columns, n_truth, n_false)
+
+
+def score(scene: Scene, scene_bounds: Sequence[Array], found: Sequence[Array]) -> Score:
+    """Score found tables (M, N_COLUMNS) of each frame against a scene and its `bench.scenes.bounds`."""
+    matches = match_scene(scene, found)
+    pixel_nm = scene.pixel_nm
+    distance = ISOLATED_SIGMA * scene.true_sigma_px
+    tables = np.concatenate([table[j] for table, j in zip(found, matches.found, strict=True)])
+    paired = list(zip(scene.truth, matches.truth, strict=True))
+    error = (tables[:, [X, Y]] - np.concatenate([truth.xy[i] for truth, i in paired])) * pixel_nm
+    photons = np.concatenate([truth.photons[i] for truth, i in paired])
+    alone = np.concatenate([are_isolated(truth.xy, distance)[i] for truth, i in paired])
+    bound = np.concatenate([b[i] for b, i in zip(scene_bounds, matches.truth, strict=True)]) * pixel_nm
+    bound = np.minimum(bound, RADIUS_NM)
+    claimed = tables[:, [X_SD, Y_SD]] * pixel_nm
+    z = error / np.where(claimed > 0, claimed, np.nan)  # Picasso claims 0 for some fits that ran away
+    enough = np.sum(alone) >= MIN_ISOLATED
+    nan = float("nan")
     return Score(
-        n_truth=n_truth,
-        precision=_ratio(true_positive, true_positive + false_positive),
-        recall=_ratio(true_positive, n_truth),
-        jaccard=_ratio(true_positive, n_truth + false_positive),
+        n_truth=matches.n_truth,
+        n_isolated=int(np.sum(alone)),
+        precision=_ratio(matches.n, matches.n + matches.n_false),
+        recall=_ratio(matches.n, matches.n_truth),
+        jaccard=matches.jaccard,
         rmse_nm=_rms(error),
-        isolated_ratio=(
-            _rms(error[alone]) / _rms(bound[alone, :2]) if np.sum(alone) >= MIN_ISOLATED else float("nan")
-        ),
+        isolated_ratio=_rms(error[alone]) / _rms(bound[alone, :2]) if enough else nan,
         isolated_ratio_all=_ratio(_rms(error), _rms(bound[:, :2])),
         joint_ratio=_ratio(_rms(error), _rms(bound[:, 2:])),
+        z_isolated=_sd(z[alone]) if enough else nan,
+        z_all=_sd(z),
+        photon_bias=float(np.mean(tables[alone, PHOTONS] / photons[alone])) - 1 if enough else nan,
+        calibration=_calibration(claimed, error),
     )
+
+
+def _calibration(claimed: Array, error: Array) -> list[tuple[float, float]]:
+    order = np.argsort(claimed, axis=None)
+    if len(order) < CALIBRATION_BINS or not np.isfinite(claimed).all():
+        return []
+    return [
+        (_rms(claimed.ravel()[some]), _rms(error.ravel()[some]))
+        for some in np.array_split(order, CALIBRATION_BINS)
+    ]
 
 
 def _inside(xy: Array, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -76,12 +150,9 @@ def _inside(xy: Array, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     return inside
 
 
-def _isolated(xy: Array, distance: float) -> NDArray[np.bool_]:
-    """True where the nearest other position is further than `distance`."""
-    if len(xy) < 2:
-        return np.ones(len(xy), np.bool_)
-    distances, _ = KDTree(xy).query(xy, k=2)
-    return np.asarray(distances)[:, 1] > distance
+def _sd(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.std(known)) if known.size else float("nan")
 
 
 def _rms(values: Array) -> float:

@@ -7,7 +7,7 @@ from threading import Event
 
 from model.camera import Camera
 from model.engines.base import Engine, RawFrame
-from model.engines.choose import choose_engine
+from model.engines.choose import EngineSettings, choose_engine
 from model.localizations import Localizations
 from stream import child
 from stream.analyser import analyse
@@ -32,9 +32,9 @@ class SlowEngine:
         return self._engine.flush()
 
 
-def make_slow_engine(seconds: float, name: str, camera: Camera, sigma_px: float, threshold: float) -> Engine:
+def make_slow_engine(seconds: float, settings: EngineSettings, camera: Camera, sigma_px: float) -> Engine:
     """The configured engine, slowed."""
-    return SlowEngine(choose_engine(name, camera, sigma_px, threshold), seconds)
+    return SlowEngine(choose_engine(settings, camera, sigma_px), seconds)
 
 
 def main(seconds: float, role: str, job: Job) -> None:

@@ -1,11 +1,9 @@
-"""The demo: simulate, replay through real sockets, judge against the truth, draw."""
+"""The demo: replay a small simulated movie through real sockets, judge against the truth, draw."""
 
-from datetime import datetime
 from pathlib import Path
 
 import tifffile
 from rich.console import Console
-from rich.progress import Progress
 
 from dashboard.overview import save_overview
 from dashboard.terminal import RunBar
@@ -14,35 +12,29 @@ from stream.pipeline import Supervisor
 from stream.record.run import Run, open_run
 from stream.results import StreamError
 from train.evaluate import Evaluation, evaluate
-from train.movie import write_dataset
-from train.simulation_config import SimulationConfig
 from train.truth import load_truth
 
+# Ships with the program, so that the demo needs no simulator; `metadata.json` says how it was made.
+SAMPLE = Path(__file__).parent / "demo_sample"
 
-def run_demo(output: Path, seed: int, n_frames: int, console: Console) -> None:
-    """Run the demo into two new folders below `output`: the simulated data and the run.
+
+def run_demo(output: Path, console: Console) -> None:
+    """Replay the shipped sample into a new run folder below `output`, judge and draw it.
 
     Raises
     ------
     SimulationError, ConfigError, StreamError
-        If a folder cannot be written or the run fails.
+        If the run cannot be written or fails.
     """
-    simulation = SimulationConfig(image_size=(256, 256), n_frames=n_frames)
-    data = output / f"{datetime.now():%Y-%m-%dT%H-%M-%S}_demo_data"
-    with Progress(console=console) as bar:
-        task = bar.add_task("simulate", total=n_frames)
-        (sample,) = write_dataset(
-            data, 1, simulation, seed, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+    truth = load_truth(SAMPLE)
     # The camera and the PSF are known here, as a lab knows its own; everything else is found.
-    camera = simulation.camera_model()
     config = load_config(
         options={
-            "source.path": sample / "movie.tif",
-            "camera.offset": camera.offset,
-            "camera.e_per_adu": camera.e_per_adu,
-            "camera.read_noise_e": camera.read_noise_e,
-            "optics.psf_sigma_nm": simulation.psf_sigma_nm,
+            "source.path": SAMPLE / "movie.tif",
+            "camera.offset": truth.camera.offset,
+            "camera.e_per_adu": truth.camera.e_per_adu,
+            "camera.read_noise_e": truth.camera.read_noise_e,
+            "optics.psf_sigma_nm": float(truth.puncta["psf_sigma_nm"].iloc[0]),
             "output.folder": output,
         }
     )
@@ -53,13 +45,13 @@ def run_demo(output: Path, seed: int, n_frames: int, console: Console) -> None:
     if outcome.info.get("state") != "finished":
         console.print("stopped: a part of the movie is not judged against all of it")
         return
-    evaluation = evaluate_run(outcome.folder, sample)
+    evaluation = evaluate_run(outcome.folder, SAMPLE)
     for line in evaluation.summary():
         console.print(line, soft_wrap=True)
     rate = outcome.info["timings"]["frames_per_s"]
     console.print(f"speed    {rate:.0f} frames/s through the stream")
     picture = outcome.folder / "overview.png"
-    draw_overview(open_run(outcome.folder), sample / "movie.tif", picture)
+    draw_overview(open_run(outcome.folder), SAMPLE / "movie.tif", picture)
     console.print(f"run      {outcome.folder}\npicture  {picture}", soft_wrap=True)
 
 

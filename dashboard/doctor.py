@@ -9,7 +9,11 @@ from importlib import metadata
 import psutil
 
 from model.camera import Camera
+from model.card import SHIPPED_MODEL, read_model
+from model.engines.base import ModelError
 from model.engines.choose import choose_engine
+from model.engines.runtimes import usable_threads
+from stream.config import EngineConfig
 from stream.process import local_transport
 
 
@@ -25,14 +29,14 @@ def examine() -> list[tuple[str, str]]:
         ("Qt", _first_installed("PySide6-Essentials")),
         ("Micro-Manager", _micro_manager()),
         ("transport", f"{local_transport()} between processes on this machine"),
-        ("engine", choose_engine("auto", Camera(), 1.4, 1.0).description),
+        ("network", _network()),
+        ("engine", choose_engine(EngineConfig(), Camera(), 1.4).description),
     ]
 
 
 def _cpu() -> str:
     cores = psutil.cpu_count(logical=False) or os.cpu_count()
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.processor() or platform.machine()}, {cores} cores, {usable} usable threads"
+    return f"{platform.processor() or platform.machine()}, {cores} cores, {usable_threads()} usable threads"
 
 
 def _gpu() -> str:
@@ -44,6 +48,17 @@ def _gpu() -> str:
     except (OSError, subprocess.SubprocessError) as error:
         return f"nvidia-smi is there but fails: {error}"
     return "; ".join(answer.stdout.split("\n")).strip("; ") or "none found"
+
+
+def _network() -> str:
+    if not SHIPPED_MODEL.exists():
+        return "none ships with this version"
+    try:
+        _, card = read_model(SHIPPED_MODEL)
+    except ModelError as error:
+        return f"cannot be used: {error}"
+    sees = f"{card.window} frames of {' and '.join(card.channels[:2])}"
+    return f"{SHIPPED_MODEL.name} sees {sees}, trained by commit {card.commit or 'unknown'}"
 
 
 def _first_installed(*distributions: str) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
 from scipy.special import j1
 
@@ -136,13 +137,57 @@ def _airy_cumulative(sigma_px: float, radius: int, steps: int) -> Array:
     n = 2 * (radius + 1) * steps
     centres = (np.arange(n) + 0.5) / steps - (radius + 1)
     r = np.hypot(centres[:, None], centres[None, :])
-    wave_number = 2 * np.pi * AIRY_SIGMA / sigma_px  # 2π NA/λ in 1/px
-    v = wave_number * r
-    # ∫ (2 J₁(v)/v)² over the plane is 4π in v, which normalizes the disk to 1.
-    disk = (2 * j1(v) / v) ** 2 * wave_number**2 / (4 * np.pi) / steps**2
+    disk = _airy_disk(r, sigma_px) / steps**2
     cumulative = np.zeros((n + 1, n + 1))
     cumulative[1:, 1:] = disk.cumsum(axis=0).cumsum(axis=1)
     return cumulative
+
+
+def _airy_disk(r: Array, sigma_px: float) -> Array:
+    """Share of the light per px² at distances r > 0 in pixels."""
+    wave_number = 2 * np.pi * AIRY_SIGMA / sigma_px  # 2π NA/λ in 1/px
+    v = wave_number * r
+    # ∫ (2 J₁(v)/v)² over the plane is 4π in v, which normalizes the disk to 1.
+    disk: Array = (2 * j1(v) / v) ** 2 * wave_number**2 / (4 * np.pi)
+    return disk
+
+
+@dataclass(frozen=True, slots=True)
+class AiryProfiles:
+    """The Airy disk of σ = 1 as a sum of products: Σ wₖ·fₖ(x)·fₖ(y).
+
+    Six products leave an error of 4e-4 of the peak (measured), as the singular values of so smooth a
+    function fall fast; a point of the table is at most 5e-4 σ away. The light beyond ±12 σ is lost.
+
+    Attributes
+    ----------
+    weights
+        wₖ, shape (K,).
+    cumulative
+        ∫fₖ up to each point of a line, shape (L, K).
+    points_sigma, centre
+        Points of the line in one σ, and the index of its middle.
+    """
+
+    weights: Array
+    cumulative: Array
+    points_sigma: int
+    centre: int
+
+
+@lru_cache(maxsize=1)
+def airy_profiles(n_products: int = 6, points_sigma: int = 1000) -> AiryProfiles:
+    """Separate the Airy disk by its eigenvectors (Eckart & Young, Psychometrika 1, 211 (1936))."""
+    radius, steps = int(AiryPsf.RADIUS_SIGMA), AiryPsf.STEPS_SIGMA
+    n = 2 * radius * steps
+    centres = (np.arange(n) + 0.5) / steps - radius
+    weights, vectors = np.linalg.eigh(_airy_disk(np.hypot(centres[:, None], centres), 1.0) / steps**2)
+    largest = np.argsort(-np.abs(weights))[:n_products]
+    cumulative = np.zeros((n + 1, n_products))
+    cumulative[1:] = vectors[:, largest].cumsum(axis=0)
+    points = np.linspace(-radius, radius, 2 * radius * points_sigma + 1)
+    fine = CubicSpline(np.arange(n + 1) / steps - radius, cumulative)(points)
+    return AiryProfiles(weights[largest], np.asarray(fine), points_sigma, radius * points_sigma)
 
 
 def make_psf(kind: str, sigma_px: float) -> Psf:

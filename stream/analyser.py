@@ -14,7 +14,7 @@ from model.engines.base import Engine
 from model.engines.choose import choose_engine, warm_up
 from stream.analysis import Analysis
 from stream.conditions import Conditions, oddities, resolve_conditions
-from stream.config import RunConfig
+from stream.config import EngineConfig, RunConfig
 from stream.job import Job
 from stream.problems import in_words
 from stream.publisher import STOPPED
@@ -31,7 +31,7 @@ NO_PUNCTA = (
     "no punctum was found in any frame: check the channel layout, camera.offset, optics.psf_sigma_nm "
     "and the engine's threshold"
 )
-MakeEngine = Callable[[str, Camera, float, float], Engine]
+MakeEngine = Callable[[EngineConfig, Camera, float], Engine]
 
 
 def analyse(job: Job, context: Context, stop: Event, make_engine: MakeEngine = choose_engine) -> None:
@@ -51,7 +51,7 @@ def analyse(job: Job, context: Context, stop: Event, make_engine: MakeEngine = c
             cleanup.callback(receiver.close)
             status.say(Bound("analysis", results=publisher.endpoint))
             try:
-                warm_up(config.engine.name)
+                warm_up(config.engine)
                 analyser = Analyser(config, Path(job.run_folder), receiver, publisher, status, make_engine)
                 problem = analyser.run()
             except Exception as error:
@@ -123,12 +123,10 @@ class Analyser:
     def _prepare(self, info: SourceInfo, conditions: Conditions, first: Arrival) -> tuple[Recorder, Analysis]:
         config = self._config
         camera, assumed = config.camera.camera(first.frame.pixels[0], info.bit_depth)
-        engine = self._make_engine(
-            config.engine.name, camera, conditions.psf_sigma_px, config.engine.wavelet_threshold
-        )
+        engine = self._make_engine(config.engine, camera, conditions.psf_sigma_px)
         first_image = first.frame.pixels[0]
         assumptions = (*conditions.assumed, *assumed, *oddities(first_image, camera, info.bit_depth))
-        for text in assumptions:
+        for text in (*assumptions, f"engine: {engine.description}"):
             self._status.say(Note(text))
         start = RunStart(
             config,

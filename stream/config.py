@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from acquire.layout import Layout
 from model.camera import Camera, CameraError
+from model.decode import MIN_PROBABILITY
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -99,10 +100,27 @@ class OpticsConfig(Section):
 class EngineConfig(Section):
     """What turns pixels into puncta."""
 
-    name: Literal["auto", "wavelet"] = Field("auto", description="auto takes the best that works here")
+    name: Literal["auto", "network", "wavelet"] = Field(
+        "auto",
+        description="auto, network or wavelet; auto takes the network, and where it cannot run wavelet",
+    )
+    model: Path | None = Field(
+        None, description="ONNX file of a network, its model card beside it; null: the one that ships"
+    )
+    threshold: Annotated[float, Field(ge=MIN_PROBABILITY, lt=1)] | None = Field(
+        None,
+        description=f"the network's detection threshold, a probability from {MIN_PROBABILITY:g} to below 1; "
+        "null: the model's own",
+    )
     wavelet_threshold: Positive = Field(
         1.0, description="detection threshold of the wavelet method in units of std(Wave.F1)"
     )
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.name == "wavelet" and not (self.model is None and self.threshold is None):
+            raise ValueError("model and threshold are a network's; they need name: network or auto")
+        return self
 
 
 class TrackerConfig(Section):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import zmq
 
+from model.engines.choose import check_engine
 from stream.child import part
 from stream.conditions import check_camera, resolve_conditions
 from stream.config import RunConfig
@@ -63,8 +64,9 @@ class Supervisor:
 
     Raises
     ------
-    SourceError, ConfigError
-        If the source cannot be opened or the configuration does not suit it; nothing was started then.
+    SourceError, ConfigError, ModelError
+        If the source cannot be opened, the configuration does not suit it, or the network that it names
+        cannot be read; nothing was started then.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Supervisor:
         source.close()
         resolve_conditions(config, source.info)
         check_camera(config.camera, source.info)
+        check_engine(config.engine)
         self._config = config
         self._transport = transport or local_transport()
         self._on_status = on_status

@@ -33,3 +33,41 @@ def settings(sample: Path, tmp_path: Path) -> Callable[..., dict[str, object]]:
         }
 
     return options
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small untrained network that finds puncta everywhere, exported: its ONNX file."""
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: train)")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra: train)")
+    from model.build import build_network, network_config
+    from model.card import Trained
+    from model.export import export
+
+    torch.manual_seed(0)
+    network = build_network({"kind": "streaming", "features": 4, "half": 6, "quarter": 8, "calcium": 4})
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.05, 0.2)
+    torch.nn.init.normal_(network.localization.head.weight)
+    torch.nn.init.zeros_(network.localization.head.bias)
+    optics = {
+        "sigma_px": (1.0, 1.8),
+        "photons": (150, 6000),
+        "background": (2, 150),
+        "puncta_per_um2": (0.05, 2.8),
+        "pixel_size_nm": 110,
+    }
+    path = tmp_path_factory.mktemp("model") / "untrained.onnx"
+    trained = Trained(
+        architecture=network_config(network),
+        optics=optics,
+        threshold=0.3,
+        metrics={"jaccard": 0.1},
+        training={"seed": 0},
+        commit=None,
+    )
+    export(network, path, trained)
+    torch.save(network.state_dict(), path.with_suffix(".pt"))
+    return path

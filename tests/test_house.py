@@ -43,7 +43,7 @@ def piezo1(capsys, monkeypatch):
     return run
 
 
-COMMANDS = ("demo", "simulate", "replay", "evaluate", "recover", "doctor", "bench")
+COMMANDS = ("demo", "simulate", "replay", "train", "evaluate", "recover", "doctor", "bench")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -56,9 +56,9 @@ def test_every_command_has_help_with_an_example(piezo1, command):
 def test_doctor_names_what_it_found_and_the_engine(piezo1):
     code, out, _ = piezo1("doctor")
     assert code == 0
-    for subject in ("CPU", "GPU", "TensorRT", "Qt", "Micro-Manager", "engine"):
+    for subject in ("CPU", "GPU", "TensorRT", "Qt", "Micro-Manager", "network", "engine"):
         assert f"\n{subject} " in out
-    assert "wavelet" in out
+    assert "auto: " in out
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,18 @@ def test_doctor_names_what_it_found_and_the_engine(piezo1):
         (["replay", "x.tif", "--speed", "fast"], 2, "source.speed is 'fast'"),
         (["replay", "x.tif", "--layout", "diagonal"], 2, "channels.layout is 'diagonal'"),
         (["replay", "x.tif", "--engine", "magic"], 2, "engine.name is 'magic'"),
+        (["replay", "x.tif", "--set", "engine.threshold=1"], 2, "engine.threshold is 1"),
         (["replay", "--no-such-option"], 2, "No such option"),
         (["recover", "nowhere"], 1, "nowhere is not a run folder"),
         (["evaluate", "nowhere", "--truth", "x"], 1, "nowhere is not a run folder"),
         (["simulate", "-o", "x", "--set", "foton=3"], 2, "known: image_size"),
         (["simulate", "-o", "x", "--psf-type", "square"], 2, "psf_type is 'square'"),
+        (["simulate", "-o", "x", "--set", "drift_nm_s=3"], 2, "drift_nm_s is 3"),
+        (["simulate", "-o", "x.png", "--card-of", "nowhere.yaml"], 2, "cannot read configuration nowhere.yaml"),
+        (["train", "-o", "x", "--set", "model.size=huge"], 2, "model.size is 'huge'"),
+        (["train", "-o", "x", "--resume"], 1, "nothing to resume"),
+        (["train", "-o", "x", "--overfit", "--resume"], 2, "--overfit starts afresh"),
+        (["train", "-o", "x", "--checkpoint", "no.pth"], 1, "cannot read checkpoint no.pth"),
     ],
 )
 def test_a_mistake_gives_one_sentence_and_an_exit_code(
@@ -111,6 +118,7 @@ def test_a_mistake_gives_one_sentence_and_an_exit_code(
         (b"camera: [", "not valid YAML"),
         (b"calcium: {off_z: 9}", "off_z must be smaller than on_z"),
         (b"output: {name: ..}", "output.name in"),
+        (b"engine: {name: wavelet, model: a.onnx}", "model and threshold are a network's"),
     ],
 )
 def test_a_wrong_configuration_is_explained_in_one_sentence(tmp_path, text, sentence):

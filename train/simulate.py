@@ -1,4 +1,4 @@
-"""Dual-channel movies with known truth: emitters → PSF → background → camera, one frame at a time.
+"""Dual-channel movies with known truth, one frame at a time, from the simulator that networks train on.
 
 The composition is that of DECODE's simulator (Speiser et al., Nat. Methods 18, 1082 (2021)): each part
 knows only its neighbour's output, so any of them can be replaced.
@@ -8,20 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from model.optics import add_gaussians, make_psf
-from train.puncta import Population, Snapshot
-from train.simulation_config import SimulationConfig, SimulationError
+from train.calcium_channel import CalciumChannel, CalciumFrame
+from train.light import background_light, puncta_light
+from train.movie_scene import calcium_of, cameras_of, scene_of
+from train.population import Population, Snapshot
+from train.random import Random
+from train.simulation_config import SimulationConfig
+from train.simulator import inside
 
-__all__ = ["FrameTruth", "SimulatedFrame", "SimulationConfig", "SimulationError", "TrueEvent", "simulate"]
-
-Image = NDArray[np.float32]
 Column = NDArray[np.float64]
-
-# Out-of-focus light: Gaussians of these σ (pixels) and heights (relative to the background's level).
-BLOB_SIGMA_PX = (4.0, 12.0)
-BLOB_HEIGHT = (0.3, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,96 +71,65 @@ class SimulatedFrame:
 def simulate(config: SimulationConfig, seed: int | np.random.SeedSequence) -> Iterator[SimulatedFrame]:
     """Simulate a movie frame by frame; the same seed gives the same movie.
 
-    The sample and the camera draw from generators of their own, so the same seed shows the same puncta
-    to any camera. Memory does not grow with the movie.
+    Puncta, cameras and calcium draw from generators of their own, so the same seed shows the same puncta
+    to any camera and with any indicator. Memory does not grow with the movie.
     """
     sequence = np.random.SeedSequence(seed) if isinstance(seed, int) else seed
-    scene_rng, camera_rng = (
-        np.random.default_rng(np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, i)))
-        for i in range(2)
-    )
-    camera = config.camera_model()
-    psf = make_psf(config.psf_type, config.psf_sigma_px)
-    background = _background(config, config.background_photons, scene_rng)
-    rest = _background(config, config.calcium_rest_photons, scene_rng)
-    population = Population(config, scene_rng)
+    sample_random, camera_random, calcium_random = (_random(sequence, i) for i in range(3))
+    scene, cameras = scene_of(config), cameras_of(config, camera_random)
+    background = background_light(scene, scene.background, sample_random)
+    population = Population(scene, sample_random)
+    channel = CalciumChannel(scene, calcium_of(config), population, calcium_random)
     for index in range(config.n_frames):
         puncta = population.step()
-        shines = puncta.photons > 0
-        path = puncta.path_px[:, :, shines]
-        n_sub_steps = path.shape[1]
-        light = np.tile(puncta.photons[shines] / n_sub_steps, n_sub_steps)
-        piezo1 = background.copy()
-        psf.add(piezo1, path[0].ravel(), path[1].ravel(), light)
-        calcium = rest * (1 + _clouds(puncta, rest.shape))
+        piezo1 = background + puncta_light(scene, puncta.path_px, puncta.photons)
+        calcium = channel.step(puncta, piezo1)
+        # Rounding may leave a little less than nothing.
+        expected = torch.cat([piezo1, calcium.expected]).clamp(min=0.0)
         yield SimulatedFrame(
             index,
-            np.stack([camera.expose(piezo1, camera_rng), camera.expose(calcium, camera_rng)]),
-            _truth(puncta, background),
-            _events(puncta, index, rest.shape),
+            cameras.expose(expected, camera_random).numpy().astype(np.uint16),
+            _truth(puncta, calcium, background),
+            _events(calcium, index, config.image_size),
         )
 
 
-def _background(config: SimulationConfig, level: float, rng: np.random.Generator) -> Image:
-    """Light that does not come from puncta: a level, a gradient in some direction, blurred blobs."""
-    height, width = config.image_size
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    angle = rng.uniform(0, 2 * np.pi)
-    slope = (x * np.cos(angle) + y * np.sin(angle)) / (abs(np.cos(angle)) + abs(np.sin(angle)))
-    image: Image = (level * (1 + config.background_gradient * slope)).astype(np.float32)
-    n = config.background_blobs
-    sigma = rng.uniform(*BLOB_SIGMA_PX, n)
-    light = level * rng.uniform(*BLOB_HEIGHT, n) * 2 * np.pi * sigma**2
-    add_gaussians(image, rng.uniform(0, width, n), rng.uniform(0, height, n), light, sigma)
-    return image
+def _random(sequence: np.random.SeedSequence, child: int) -> Random:
+    """Generator number `child` of a seed."""
+    own = np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, child))
+    return Random(*own.generate_state(4).tolist())
 
 
-def _clouds(puncta: Snapshot, shape: tuple[int, ...]) -> Image:
-    """ΔF/F0 of every pixel (H, W): Gaussian clouds of height `dff` around the open channels."""
-    clouds = np.zeros(shape, np.float32)
-    rows = np.flatnonzero(puncta.dff)
-    sigma = puncta.cloud_sigma_px[rows]
-    x, y = puncta.path_px[:, :, rows].mean(axis=1)
-    add_gaussians(clouds, x, y, puncta.dff[rows] * 2 * np.pi * sigma**2, sigma)
-    return clouds
-
-
-def _truth(puncta: Snapshot, background: Image) -> FrameTruth:
-    x, y = puncta.path_px.mean(axis=1)
-    rows = np.flatnonzero((puncta.photons > 0) & _inside(x, y, background.shape))
-    x, y = x[rows], y[rows]
+def _truth(puncta: Snapshot, calcium: CalciumFrame, background: Tensor) -> FrameTruth:
+    height, width = background.shape[1:]
+    shines = ((puncta.photons > 0) & inside(puncta.xy, (height, width)))[0]
+    xy = puncta.xy[0, shines]
+    x, y = xy.round().long().T
     return FrameTruth(
-        puncta.track_id[rows],
-        x,
-        y,
-        puncta.photons[rows],
-        background[np.rint(y).astype(np.intp), np.rint(x).astype(np.intp)].astype(np.float64),
-        puncta.dff[rows],
-        puncta.is_open[rows],
+        puncta.track_id[0, shines].numpy(),
+        _column(xy[:, 0]),
+        _column(xy[:, 1]),
+        _column(puncta.photons[0, shines]),
+        _column(background[0, y, x]),
+        _column(calcium.dff[0, shines]),
+        calcium.is_on[0, shines].numpy(),
     )
 
 
-def _events(puncta: Snapshot, index: int, shape: tuple[int, ...]) -> tuple[TrueEvent, ...]:
-    x, y = puncta.path_px[:, :, puncta.peaks].mean(axis=1)
+def _events(calcium: CalciumFrame, index: int, size: tuple[int, int]) -> tuple[TrueEvent, ...]:
+    rows = (calcium.peaks & inside(calcium.event_xy, size))[0]
+    columns = (
+        calcium.event_track[0, rows],
+        index - calcium.onset_ago[0, rows],
+        index + calcium.end_in[0, rows],
+        calcium.event_dff[0, rows],
+        calcium.event_xy[0, rows],
+    )
     return tuple(
-        TrueEvent(
-            int(puncta.track_id[row]),
-            index + int(puncta.onset[i]),
-            index,
-            index + int(puncta.end[i]),
-            float(puncta.dff[row]),
-            float(x[i]),
-            float(y[i]),
-        )
-        for i, row in enumerate(puncta.peaks)
-        if _inside(x[i], y[i], shape)
+        TrueEvent(track, onset, index, end, dff, *xy)
+        for track, onset, end, dff, xy in zip(*(column.tolist() for column in columns), strict=True)
     )
 
 
-def _inside(x: Column, y: Column, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Whether positions lie on a pixel of the image."""
-    height, width = shape
-    inside: NDArray[np.bool_] = (np.abs(x - (width - 1) / 2) < width / 2) & (
-        np.abs(y - (height - 1) / 2) < height / 2
-    )
-    return inside
+def _column(values: Tensor) -> Column:
+    return values.numpy().astype(np.float64)

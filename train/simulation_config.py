@@ -1,7 +1,8 @@
 """What is simulated: sample, indicator, optics and camera, flat, with the unit in every name."""
 
-import math
-from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from model.camera import Camera
 
@@ -9,160 +10,165 @@ from model.camera import Camera
 # electrons per ADU, read noise in electrons, EM gain.
 CAMERAS = {"scmos": (100.0, 1.0, 1.6, 1.0), "emccd": (100.0, 45.0, 74.4, 300.0)}
 
-MIN_SIDE_PX = 16
-MAY_BE_ZERO = {
-    "num_puncta_mean",
-    "puncta_per_um2",
-    "diffusion_mobile_um2_s",
-    "diffusion_slow_um2_s",
-    "photons_sd_between",
-    "photons_sd_within",
-    "background_photons",
-    "background_blobs",
-    "offset_adu",
-    "read_noise_e",
-    "calcium_rest_photons",
-    "event_rate_hz",
-}
-FRACTIONS = {"mobile_fraction", "off_probability", "background_gradient"}
+Real = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[Real, Field(gt=0)]
+NotNegative = Annotated[Real, Field(ge=0)]
+Fraction = Annotated[Real, Field(ge=0, le=1)]
+Side = Annotated[int, Field(ge=16)]
+# YAML and JSON know lists only.
+Sides = Annotated[tuple[Side, Side], Field(strict=False)]
+Vector = Annotated[tuple[Real, Real], Field(strict=False)]
 
 
 class SimulationError(Exception):
     """A simulation is impossible or cannot be written; the message says what, where, and what to do."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SimulationConfig:
+class SimulationConfig(BaseModel):
     """One simulated dual-channel movie.
 
     Diffusion coefficients, density, PSF and pixel size follow PIEZO1-HaloTag recordings. Duration and
-    amplitude of the calcium transients, the cloud's size, the event rate, blinking and bleaching are
-    assumptions: no measured values were found.
+    amplitude of the calcium transients, the cloud's size, the event rate, blinking, bleaching and all
+    disturbances are assumptions: no measured values were found. Disturbances are off unless asked for.
 
-    Attributes
-    ----------
-    image_size, n_frames
-        (height, width) of the images in pixels, and number of frames.
-    interval_ms
-        Frame interval; the camera exposes all of it.
-    pixel_size_nm
-        Pixel size in the sample.
-    puncta_per_um2, num_puncta_mean
-        Density of puncta, or where given their mean number in the image (the number is Poisson).
-    mobile_fraction, diffusion_mobile_um2_s, diffusion_slow_um2_s
-        A fraction of the puncta diffuses with the first coefficient, the rest with the second.
-    photons, photons_sd_between, photons_sd_within
-        Mean photo-electrons of a punctum per frame; standard deviation of their logarithm between
-        puncta, and within a punctum from frame to frame.
-    off_probability, on_probability
-        Blinking: probability per frame to go dark, and to come back. Blinks last whole frames.
-    mean_life_frames
-        Bleaching: mean of the exponential life, bright and dark frames counted. A punctum that
-        bleaches is replaced elsewhere, which keeps the density steady.
-    psf_type, psf_sigma_nm
-        "gaussian" or "airy", and the standard deviation of the (best-fitting) Gaussian.
-    background_photons, background_gradient, background_blobs
-        Mean background per pixel in photo-electrons, its relative rise from the centre to the edge, and
-        the number of out-of-focus blobs.
-    camera
-        "scmos" or "emccd"; gives the four values below where they are None.
-    offset_adu, e_per_adu, read_noise_e, em_gain
-        As in `model.camera.Camera`.
-    calcium_rest_photons
-        Resting level of the calcium channel per pixel (F0) in photo-electrons.
-    event_rate_hz
-        Calcium events per punctum and second.
-    dff_min, dff_max, event_rise_frames, event_tau_min_frames, event_tau_max_frames
-        An event's peak ΔF/F0 at the punctum and its decay time are uniform in these ranges; it rises
-        linearly within `event_rise_frames` frames and decays exponentially.
-    cloud_sigma_min_px, cloud_sigma_max_px
-        The calcium around an open channel is a Gaussian cloud of this standard deviation (uniform), as
-        seen through the optics.
+    Raises
+    ------
+    SimulationError
+        If a parameter is unknown or impossible: one sentence that names it.
     """
 
-    image_size: tuple[int, int] = (256, 256)
-    n_frames: int = 200
-    interval_ms: float = 50.0
-    pixel_size_nm: float = 108.0
-    puncta_per_um2: float = 0.36
-    num_puncta_mean: float | None = None
-    mobile_fraction: float = 0.4
-    diffusion_mobile_um2_s: float = 0.029
-    diffusion_slow_um2_s: float = 0.003
-    photons: float = 1000.0
-    photons_sd_between: float = 0.4
-    photons_sd_within: float = 0.15
-    off_probability: float = 0.02
-    on_probability: float = 0.3
-    mean_life_frames: float = 150.0
-    psf_type: str = "gaussian"
-    psf_sigma_nm: float = 150.0
-    background_photons: float = 15.0
-    background_gradient: float = 0.3
-    background_blobs: int = 3
-    camera: str = "scmos"
-    offset_adu: float | None = None
-    e_per_adu: float | None = None
-    read_noise_e: float | None = None
-    em_gain: float | None = None
-    calcium_rest_photons: float = 50.0
-    event_rate_hz: float = 0.2
-    dff_min: float = 0.1
-    dff_max: float = 1.2
-    event_rise_frames: int = 2
-    event_tau_min_frames: float = 3.0
-    event_tau_max_frames: float = 10.0
-    cloud_sigma_min_px: float = 1.0
-    cloud_sigma_max_px: float = 4.0
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    def __post_init__(self) -> None:
-        size = self.image_size
-        if not (isinstance(size, tuple) and len(size) == 2 and all(type(side) is int for side in size)):
-            raise SimulationError(f"image_size is {size!r}; give height and width as two whole numbers")
-        height, width = size
-        if min(height, width) < MIN_SIDE_PX:
-            raise SimulationError(
-                f"image_size is {height} × {width} px; each side must be at least {MIN_SIDE_PX} px"
-            )
-        for name in ("psf_type", "camera"):
-            known = ("gaussian", "airy") if name == "psf_type" else tuple(CAMERAS)
-            if getattr(self, name) not in known:
-                raise SimulationError(f"{name} is {getattr(self, name)!r}; choose {' or '.join(known)}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type in (float, int, float | None) and not (value is None and field.default is None):
-                self._check_number(field.name, value, whole=field.type is int)
+    # The movie.
+    image_size: Sides = Field((256, 256), description="height and width, pixels, 16 or more each")
+    n_frames: Annotated[int, Field(ge=1)] = Field(200, description="number of frames")
+    interval_ms: Positive = Field(50.0, description="frame interval, ms; the camera exposes all of it")
+    pixel_size_nm: Positive = Field(108.0, description="pixel size in the sample, nm")
+
+    # Puncta and how they move.
+    puncta_per_um2: NotNegative = Field(0.36, description="density of puncta, dark ones counted, 1/µm²")
+    num_puncta_mean: NotNegative | None = Field(
+        None, description="mean number in the image instead of the density; the number itself is Poisson"
+    )
+    mobile_fraction: Fraction = Field(0.4, description="share of puncta that diffuse freely")
+    confined_fraction: Fraction = Field(0.0, description="share that diffuse within a disc")
+    directed_fraction: Fraction = Field(0.0, description="share that move at a speed in some direction")
+    diffusion_mobile_um2_s: NotNegative = Field(0.029, description="of mobile and confined puncta, µm²/s")
+    diffusion_slow_um2_s: NotNegative = Field(0.003, description="of all others, µm²/s")
+    confinement_nm: Positive = Field(150.0, description="radius of the disc, nm")
+    speed_um_s: NotNegative = Field(0.5, description="of directed puncta, µm/s")
+    drift_nm_s: Vector = Field((0.0, 0.0), description="drift of the stage in x and y, nm/s")
+
+    # Their light.
+    photons: Positive = Field(1000.0, description="mean photo-electrons of a punctum per frame")
+    photons_sd_between: NotNegative = Field(0.4, description="sd of ln photons between puncta")
+    photons_sd_within: NotNegative = Field(0.15, description="sd of ln photons from frame to frame")
+    off_probability: Fraction = Field(0.02, description="blinking: probability per frame to go dark")
+    on_probability: Annotated[Fraction, Field(gt=0)] = Field(0.3, description="and to come back")
+    mean_life_frames: Positive = Field(
+        150.0, description="mean frames until a punctum bleaches; another one replaces it elsewhere"
+    )
+
+    # Optics.
+    psf_type: Literal["gaussian", "airy"] = Field("gaussian", description="gaussian or airy")
+    psf_sigma_nm: Positive = Field(150.0, description="σ of the PSF's best Gaussian, √(σx·σy), nm")
+    psf_ellipticity: Annotated[Real, Field(ge=0.5, le=2)] = Field(1.0, description="σx/σy")
+    halo_fraction: Fraction = Field(0.0, description="share of the light in a wider Gaussian")
+    halo_width: Annotated[Real, Field(ge=1)] = Field(3.0, description="its σ over that of the PSF")
+    background_photons: NotNegative = Field(15.0, description="mean photo-electrons per pixel")
+    background_gradient: Fraction = Field(0.3, description="relative rise from the centre to the edge")
+    background_blobs: NotNegative = Field(3.0, description="mean number of out-of-focus blobs")
+    background_texture: Fraction = Field(0.0, description="relative amplitude of autofluorescent patches")
+
+    # Camera; the four None are the camera's typical values.
+    camera: Literal["scmos", "emccd"] = Field("scmos", description="scmos or emccd")
+    offset_adu: NotNegative | None = Field(None, description="counts without light, ADU")
+    e_per_adu: Positive | None = Field(None, description="electrons per count")
+    read_noise_e: NotNegative | None = Field(None, description="read noise, electrons r.m.s.")
+    em_gain: Annotated[Real, Field(ge=1)] | None = Field(None, description="electron multiplication")
+    read_noise_spread: NotNegative = Field(0.0, description="sd of ln read noise between pixels")
+    hot_pixel_fraction: Fraction = Field(
+        0.0, description="share of pixels with 30 to 5000 electrons of their own"
+    )
+
+    # Calcium: the indicator and its rest.
+    indicator: Literal["cytosolic", "tethered"] = Field(
+        "cytosolic", description="cytosolic: clouds around open channels; tethered: spots on the channels"
+    )
+    calcium_rest_photons: NotNegative = Field(
+        50.0, description="resting level (F0), photo-electrons per pixel"
+    )
+    channel2_shift_nm: Vector = Field(
+        (0.0, 0.0), description="shift of the calcium channel's image in x and y, nm"
+    )
+    calcium_sigma_nm: Positive = Field(165.0, description="tethered: σ of the calcium channel's PSF, nm")
+    spot_photons: NotNegative = Field(
+        200.0, description="tethered: resting photo-electrons of a spot per frame"
+    )
+    spot_photons_sd: NotNegative = Field(0.3, description="tethered: sd of their ln between spots")
+    indicator_off_probability: Fraction = Field(0.02, description="tethered: blinking, as off_probability")
+    indicator_on_probability: Annotated[Fraction, Field(gt=0)] = Field(0.3, description="and to come back")
+
+    # Calcium: events at puncta; each draws uniformly between the lowest and the highest.
+    event_rate_hz: NotNegative = Field(0.2, description="events per punctum and second")
+    dff_min: Positive = Field(0.1, description="lowest peak ΔF/F0")
+    dff_max: Positive = Field(1.2, description="highest peak ΔF/F0")
+    event_rise_frames: Annotated[int, Field(ge=1)] = Field(2, description="frames of the linear rise")
+    event_tau_min_frames: Positive = Field(3.0, description="shortest time constant of the decay, frames")
+    event_tau_max_frames: Positive = Field(10.0, description="longest time constant of the decay, frames")
+    cloud_sigma_min_px: Positive = Field(1.0, description="cytosolic: narrowest cloud, σ in pixels")
+    cloud_sigma_max_px: Positive = Field(4.0, description="cytosolic: widest cloud, σ in pixels")
+
+    # Calcium: what is not an event at a punctum.
+    spark_rate_um2_s: NotNegative = Field(0.0, description="sparks away from puncta, per µm² and second")
+    sparks_beside: Fraction = Field(0.3, description="share of them 3 to 6 pixels beside a punctum")
+    wave_rate_hz: NotNegative = Field(0.0, description="waves per second while none runs")
+    wave_dff: NotNegative = Field(0.6, description="ΔF/F0 of a wave's crest")
+    wave_width_um: Positive = Field(5.0, description="width of a wave at half its height, µm")
+    wave_speed_um_s: Positive = Field(10.0, description="speed of a wave's front, µm/s")
+    lamp_flicker: NotNegative = Field(0.0, description="relative sd of the lamp from frame to frame")
+    calcium_bleach_s: Positive | None = Field(
+        None, description="seconds in which the indicator bleaches to 1/e"
+    )
+    bleed_through: Fraction = Field(
+        0.0, description="share of the PIEZO1 channel's light in the calcium channel"
+    )
+    structures: NotNegative = Field(0.0, description="mean number of bright structures that do not change")
+
+    @model_validator(mode="after")
+    def _possible_together(self) -> Self:
         for low, high in (
             ("dff_min", "dff_max"),
             ("event_tau_min_frames", "event_tau_max_frames"),
             ("cloud_sigma_min_px", "cloud_sigma_max_px"),
         ):
             if getattr(self, low) > getattr(self, high):
-                raise SimulationError(
+                raise ValueError(
                     f"{low} is {getattr(self, low)}, above {high} = {getattr(self, high)}; swap them"
                 )
-        if not 0 < self.on_probability <= 1:
-            raise SimulationError(f"on_probability is {self.on_probability}; it must lie in (0, 1]")
-        if self.em_gain is not None and self.em_gain < 1:
-            raise SimulationError(f"em_gain is {self.em_gain}; it must be 1 (no multiplication) or more")
+        kinds = self.mobile_fraction + self.confined_fraction + self.directed_fraction
+        if kinds > 1:
+            raise ValueError(
+                f"mobile_fraction, confined_fraction and directed_fraction add up to {kinds:g}; lower one of "
+                "them, as they are shares of 1"
+            )
         if self.em_gain is not None and self.em_gain > 1 and self.camera == "scmos":
-            raise SimulationError(f"an scmos camera has no em_gain ({self.em_gain} given); choose emccd")
+            raise ValueError(f"an scmos camera has no em_gain ({self.em_gain} given); choose emccd")
+        height, width = self.image_size
         if self.mean_puncta > height * width:
-            raise SimulationError(
+            raise ValueError(
                 f"{self.mean_puncta:.0f} puncta are asked for in {height * width} pixels; ask for fewer"
             )
+        return self
 
-    def _check_number(self, name: str, value: object, *, whole: bool) -> None:
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise SimulationError(f"{name} is {value!r}; it must be a finite number")
-        if whole and not isinstance(value, int):
-            raise SimulationError(f"{name} is {value}; it must be a whole number")
-        if name in FRACTIONS:
-            if not 0 <= value <= 1:
-                raise SimulationError(f"{name} is {value}; it must lie between 0 and 1")
-        elif value < 0 or (value == 0 and name not in MAY_BE_ZERO):
-            bound = "0 or more" if name in MAY_BE_ZERO else "positive"
-            raise SimulationError(f"{name} is {value}; it must be {bound}")
+    # The last validator stands around the others.
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_sentence(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise SimulationError(_explain(error)) from error
 
     @property
     def interval_s(self) -> float:
@@ -190,3 +196,21 @@ class SimulationConfig:
             for value, typical in zip(given, CAMERAS[self.camera], strict=True)
         )
         return Camera(offset, e_per_adu, read_noise_e, em_gain)
+
+
+def _explain(error: ValidationError) -> str:
+    """One sentence a wrong parameter, joined."""
+    sentences: dict[str, str] = {}
+    for problem in error.errors():
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        field = SimulationConfig.model_fields.get(name)
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            sentence = f"{name} is not known; known: {', '.join(SimulationConfig.model_fields)}"
+        elif field is not None:
+            value = problem["input"]
+            sentence = f"{name} is {value!r}: {message[0].lower()}{message[1:]} (it is: {field.description})"
+        else:
+            sentence = message
+        sentences.setdefault(name, sentence)
+    return "; ".join(sentences.values())

@@ -7,8 +7,32 @@ from pathlib import Path
 import pandas as pd
 
 from model.camera import Camera
-from train.movie import EVENT_COLUMNS, TRUTH_COLUMNS
-from train.simulate import SimulationError
+from train.simulation_config import SimulationError
+
+TRUTH_COLUMNS = (
+    "frame",
+    "time_s",
+    "track_id",
+    "x_nm",
+    "y_nm",
+    "photons",
+    "background",
+    "psf_sigma_nm",
+    "calcium_dff",
+    "calcium_open",
+)
+EVENT_COLUMNS = (
+    "event_id",
+    "track_id",
+    "onset_frame",
+    "peak_frame",
+    "end_frame",
+    "onset_s",
+    "duration_s",
+    "amplitude_dff",
+    "x_nm",
+    "y_nm",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +45,8 @@ class Truth:
         Columns of `ground_truth.csv`, one row a shining punctum and frame; positions in nm.
     events
         Columns of `calcium_events.csv`.
-    n_frames, interval_s, pixel_size_nm, camera
-        How the movie was taken.
+    n_frames, interval_s, pixel_size_nm, camera, image_size
+        How the movie was taken; height and width in pixels.
     """
 
     puncta: pd.DataFrame
@@ -31,6 +55,7 @@ class Truth:
     interval_s: float
     pixel_size_nm: float
     camera: Camera
+    image_size: tuple[int, int]
 
 
 def load_truth(sample: Path) -> Truth:
@@ -50,6 +75,7 @@ def load_truth(sample: Path) -> Truth:
             float(metadata["interval_s"]),
             float(metadata["pixel_size_nm"]),
             Camera(**metadata["camera"]),
+            (int(metadata["shape"][2]), int(metadata["shape"][3])),
         )
     except FileNotFoundError as error:
         raise SimulationError(

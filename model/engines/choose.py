@@ -1,48 +1,106 @@
-"""Which engine a run gets, from the name in its configuration."""
+"""Which engine a run gets, from the engine section of its configuration."""
 
+from pathlib import Path
+from typing import Protocol
+
+from model import decode
 from model.camera import Camera
+from model.card import SHIPPED_MODEL, read_model
 from model.engines import wavelet
 from model.engines.base import Engine, ModelError
+from model.engines.network import NetworkEngine
 
-NAMES = ("auto", "wavelet")
+NAMES = ("auto", "network", "wavelet")
 
 
-def choose_engine(name: str, camera: Camera, psf_sigma_px: float, wavelet_threshold: float) -> Engine:
-    """Make the engine called `name`; "auto" takes the best that works on this machine.
+class EngineSettings(Protocol):
+    """What a configuration says of the engine (`stream.config.EngineConfig` fits)."""
+
+    @property
+    def name(self) -> str:
+        """One of `NAMES`."""
+        ...
+
+    @property
+    def model(self) -> Path | None:
+        """ONNX file of a network; None takes the one that ships."""
+        ...
+
+    @property
+    def threshold(self) -> float | None:
+        """The network's detection threshold; None takes the model's own."""
+        ...
+
+    @property
+    def wavelet_threshold(self) -> float:
+        """Detection threshold of the wavelet method in units of std(Wave.F1)."""
+        ...
+
+
+def choose_engine(settings: EngineSettings, camera: Camera, psf_sigma_px: float) -> Engine:
+    """Make the engine that the settings ask for.
+
+    "auto" takes the configured network, else the one that ships, else (where that is missing or does not
+    run here) the wavelet method, and the engine's description says why.
 
     Parameters
     ----------
-    name
-        One of `NAMES`.
+    settings
+        What is asked for.
     camera
-        Camera of the PIEZO1 channel.
+        The camera of both channels.
     psf_sigma_px
         Standard deviation of the PSF in pixels.
-    wavelet_threshold
-        Detection threshold of the wavelet method in units of std(Wave.F1).
 
     Raises
     ------
     ModelError
-        If the name is not known or the engine cannot work with these parameters.
+        If the name is not known, or the engine cannot be made or work with these parameters.
     """
-    _check(name)
-    why = "auto: no trained model is installed" if name == "auto" else "as configured"
-    return wavelet.WaveletEngine(camera, psf_sigma_px, wavelet_threshold, why=why)
+    check_engine(settings)
+    if _needs_network(settings):
+        return NetworkEngine(camera, psf_sigma_px, settings.model, settings.threshold)
+    why = "as configured"
+    if settings.name == "auto":
+        why = "auto: no trained network ships with this version"
+        if SHIPPED_MODEL.exists():
+            try:
+                why = "auto: the network that ships"
+                return NetworkEngine(camera, psf_sigma_px, SHIPPED_MODEL, settings.threshold, why)
+            except ModelError as error:
+                why = f"auto: THE NETWORK THAT SHIPS CANNOT BE USED: {error}"
+    return wavelet.WaveletEngine(camera, psf_sigma_px, settings.wavelet_threshold, why=why)
 
 
-def warm_up(name: str) -> None:
-    """Compile what the engine called `name` needs, before the camera and the optics are known.
+def check_engine(settings: EngineSettings) -> None:
+    """See whether the engine's name is known and its model can be read, without making it.
 
     Raises
     ------
     ModelError
-        If the name is not known.
+        If not.
     """
-    _check(name)
+    if settings.name not in NAMES:
+        raise ModelError(
+            f"engine.name is {settings.name!r}, which is not known; choose one of {', '.join(NAMES)}"
+        )
+    if _needs_network(settings):
+        read_model(settings.model or SHIPPED_MODEL)
+
+
+def warm_up(settings: EngineSettings) -> None:
+    """Compile what the engine needs, before the camera and the optics are known.
+
+    Raises
+    ------
+    ModelError
+        If `check_engine` does.
+    """
+    check_engine(settings)
     wavelet.warm_up()
+    decode.warm_up()
 
 
-def _check(name: str) -> None:
-    if name not in NAMES:
-        raise ModelError(f"engine.name is {name!r}, which is not known; choose one of {', '.join(NAMES)}")
+def _needs_network(settings: EngineSettings) -> bool:
+    """Whether nothing else will do."""
+    return settings.name == "network" or (settings.name == "auto" and settings.model is not None)

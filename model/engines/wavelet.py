@@ -5,10 +5,10 @@ import numpy as np
 from model.camera import Camera
 from model.crowd import locate_puncta
 from model.engines.base import SIGMA_LIMITS_PX, ModelError, RawFrame
+from model.engines.scale import Image, scaled_photons, scaled_read_variance
 from model.localizations import Localizations
 from model.mle_fit import BACKGROUND, N_PARAMETERS, PHOTONS, SIGMA, X, Y
 from model.optics import Array
-from model.wavelet import Image
 
 
 class WaveletEngine:
@@ -63,30 +63,15 @@ class WaveletEngine:
     def step(self, frame: RawFrame) -> list[tuple[int, Localizations]]:
         """Localize one frame."""
         counts = frame.pixels[0]
-        excess = self._camera.excess
         if self._variance.shape != counts.shape:
-            self._variance = self._variance_of(counts.shape)
-        # Divided by the excess factor F², shot noise of variance F²·mean becomes Poisson again.
-        image = self._camera.to_photons(counts) / np.float32(excess)
+            self._variance = scaled_read_variance(self._camera, counts.shape)
+        image = scaled_photons(self._camera, counts)
         fits = locate_puncta(image, self._variance, self._sigma, self._threshold)
-        return [(frame.seq, _localizations(fits, excess))]
+        return [(frame.seq, _localizations(fits, self._camera.excess))]
 
     def flush(self) -> list[tuple[int, Localizations]]:
         """Nothing is ever owed."""
         return []
-
-    def _variance_of(self, shape: tuple[int, ...]) -> Image:
-        """Read variance (H, W) in the unit of the scaled image."""
-        for name in ("offset", "e_per_adu", "read_noise_e"):
-            map_shape = np.shape(getattr(self._camera, name))
-            if map_shape not in ((), shape):
-                raise ModelError(
-                    f"camera.{name} is a map of shape {map_shape} and the image has shape {shape}; "
-                    "crop the map to the recorded region"
-                )
-        scaled = np.asarray(self._camera.read_variance, np.float32) / np.float32(self._camera.excess**2)
-        # A copy, because numba would compile everything once more for a read-only view.
-        return np.array(np.broadcast_to(scaled, shape), order="C")
 
 
 def warm_up() -> None:

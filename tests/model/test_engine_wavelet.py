@@ -10,7 +10,6 @@ from acquire.frame import Frame
 from model.bound import crlb
 from model.camera import Camera
 from model.engines.base import ModelError
-from model.engines.choose import choose_engine
 from model.engines.wavelet import WaveletEngine
 from model.localizations import Localizations
 from model.matching import match_localizations
@@ -184,16 +183,11 @@ def test_noise_alone_rarely_looks_like_a_punctum() -> None:
     assert len(locate(WaveletEngine(SCMOS, SIGMA, 1.5), pixels)) <= 3
 
 
-def test_choice_says_why_and_mistakes_are_explained() -> None:
-    engine = choose_engine("auto", SCMOS, SIGMA, 1.0)
-    assert "wavelet" in engine.description and "auto" in engine.description
-    assert "as configured" in choose_engine("wavelet", SCMOS, SIGMA, 1.0).description
-    with pytest.raises(ModelError, match="'tensorflow', which is not known; choose one of auto, wavelet"):
-        choose_engine("tensorflow", SCMOS, SIGMA, 1.0)
+def test_mistakes_are_explained() -> None:
     with pytest.raises(ModelError, match="psf_sigma_nm"):
-        choose_engine("wavelet", SCMOS, 0.01, 1.0)
+        WaveletEngine(SCMOS, 0.01)
     with pytest.raises(ModelError, match="wavelet_threshold"):
-        choose_engine("wavelet", SCMOS, SIGMA, -1.0)
+        WaveletEngine(SCMOS, SIGMA, -1.0)
     small = Camera(read_noise_e=np.ones((8, 8), np.float32))
     with pytest.raises(ModelError, match=r"read_noise_e is a map of shape \(8, 8\)"):
-        choose_engine("wavelet", small, SIGMA, 1.0).step(Frame(0, 0.0, np.zeros((1, 16, 16), np.uint16)))
+        locate(WaveletEngine(small, SIGMA), np.zeros((1, 16, 16), np.uint16))

@@ -346,6 +346,24 @@ def test_an_engine_that_fails_ends_the_run_with_what_was_found(settings, tmp_pat
     assert "Traceback" in (outcome.folder / "analysis.log").read_text()
 
 
+def test_a_network_whose_answers_come_late_loses_no_frame(settings, exported):
+    options = settings(engine__model=exported, engine__threshold=0.97, source__max_frames=8)
+    heard = []
+    outcome = Supervisor(load_config(options=options), transport="inproc", on_status=heard.append).run()
+    assert outcome.problem == ""
+    assert outcome.info["counts"]["frames_out"] == 8
+    assert outcome.info["engine"].startswith("untrained network")
+    assert any(isinstance(s, Note) and "engine: untrained network" in s.text for s in heard)
+    puncta = open_run(outcome.folder).puncta()
+    assert set(puncta["frame"]) == set(range(8)) and puncta["calcium_probability"].notna().all()
+
+
+def test_a_network_that_is_missing_is_told_before_anything_starts(settings, tmp_path):
+    with pytest.raises(ModelError, match=r"there is no nowhere\.onnx"):
+        Supervisor(load_config(options=settings(engine__model=Path("nowhere.onnx"))))
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.skipif(not hasattr(__import__("os"), "geteuid"), reason="file size limits are POSIX")
 def test_a_full_disk_is_told_and_what_was_written_is_kept(settings, tmp_path):
     limited = tmp_path / "limited_child.py"

@@ -11,7 +11,7 @@ from model.bound import crlb
 from model.camera import Camera
 from train.evaluate import Evaluation, evaluate
 from train.movie import write_sample
-from train.simulate import SimulationConfig
+from train.simulation_config import SimulationConfig
 from train.truth import Truth, load_truth
 
 N_FRAMES = 10
@@ -31,7 +31,7 @@ def event_table(*events: tuple[int, int, float, float, float]) -> pd.DataFrame:
 
 
 def truth_of(puncta: pd.DataFrame, events: pd.DataFrame) -> Truth:
-    return Truth(puncta, events, N_FRAMES, 0.05, 108.0, Camera())
+    return Truth(puncta, events, N_FRAMES, 0.05, 108.0, Camera(), (64, 64))
 
 
 PUNCTA = puncta_table({0: (2000.0, 2000.0), 1: (2600.0, 2000.0), 2: (5000.0, 4000.0)})

@@ -3,7 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from train.simulate import SimulatedFrame, SimulationConfig, SimulationError, simulate
+from train.simulate import SimulatedFrame, simulate
+from train.simulation_config import SimulationConfig, SimulationError
 
 # One bright state, nothing moves, an even background: what is left can be computed by hand.
 STILL = {
@@ -139,7 +140,7 @@ def test_diffusion_can_be_read_from_the_true_tracks(diffusion):
 
 
 def test_mobile_and_slow_puncta_are_mixed_as_asked():
-    config = SimulationConfig(image_size=(128, 128), n_frames=40, num_puncta_mean=300, mobile_fraction=0.4)
+    config = SimulationConfig(image_size=(64, 64), n_frames=40, num_puncta_mean=300, mobile_fraction=0.4)
     spread = []
     for track in tracks_of(list(simulate(config, 9))).values():
         steps = [np.subtract(track[f + 1], track[f]) for f in track if f + 1 in track]
@@ -153,7 +154,7 @@ def test_blinking_follows_its_probabilities():
     config = SimulationConfig(
         **STILL
         | {"off_probability": 0.1, "on_probability": 0.25, "num_puncta_mean": 400, "n_frames": 150}
-        | {"image_size": (128, 128)}
+        | {"image_size": (64, 64)}
     )
     tracks = tracks_of(list(simulate(config, 6)))
     seen = [np.array(sorted(t)) for t in tracks.values()]
@@ -165,8 +166,7 @@ def test_blinking_follows_its_probabilities():
 
 def test_bleaching_follows_its_mean_life_and_births_keep_the_density():
     config = SimulationConfig(
-        **STILL
-        | {"mean_life_frames": 30.0, "num_puncta_mean": 400, "n_frames": 200, "image_size": (128, 128)}
+        **STILL | {"mean_life_frames": 30.0, "num_puncta_mean": 400, "n_frames": 200, "image_size": (64, 64)}
     )
     frames = list(simulate(config, 6))
     n = np.array([len(f.truth.track_id) for f in frames])
@@ -181,8 +181,9 @@ def test_photon_numbers_are_log_normal_between_and_within_puncta():
     config = SimulationConfig(
         **STILL
         | {
-            "num_puncta_mean": 500,
-            "image_size": (128, 128),
+            "num_puncta_mean": 600,
+            "image_size": (64, 64),
+            "n_frames": 20,
             "photons_sd_between": 0.4,
             "photons_sd_within": 0.2,
         }
@@ -229,7 +230,10 @@ def test_events_agree_with_the_truth_of_their_puncta():
     rate = len(events) / (
         np.mean([len(f.truth.track_id) for f in frames]) * config.n_frames * config.interval_s
     )
-    assert rate == pytest.approx(config.event_rate_hz, rel=0.25)
+    # A channel opens anew only once its event has decayed to a hundredth of its peak.
+    tau = (config.event_tau_min_frames + config.event_tau_max_frames) / 2
+    busy_s = (config.event_rise_frames + tau * np.log(100)) * config.interval_s
+    assert rate == pytest.approx(1 / (1 / config.event_rate_hz + busy_s), rel=0.2)
     for event in events:
         track = event.track_id
         assert event.onset_frame < event.peak_frame < event.end_frame
@@ -242,6 +246,122 @@ def test_events_agree_with_the_truth_of_their_puncta():
             assert not dff[track, event.end_frame + 1][1]
     opened = Counter(track for (track, _), (_, on) in dff.items() if on)
     assert set(opened) >= {e.track_id for e in events}
+
+
+def mean_steps(**options: object) -> tuple[np.ndarray, np.ndarray]:
+    """First and last position in nm (N, 2) of the puncta that are seen in all of 40 frames."""
+    config = SimulationConfig(
+        **STILL | {"image_size": (64, 64), "num_puncta_mean": 60, "mobile_fraction": 0.0} | options
+    )
+    tracks = tracks_of(list(simulate(config, 8))).values()
+    whole = [t for t in tracks if len(t) == config.n_frames]
+    first, last = (np.array([t[f] for t in whole]) for f in (0, config.n_frames - 1))
+    return first * config.pixel_size_nm, last * config.pixel_size_nm
+
+
+def test_the_stage_drifts():
+    first, last = mean_steps(n_frames=21, drift_nm_s=(300.0, -150.0))
+    np.testing.assert_allclose((last - first).mean(axis=0), (300.0, -150.0), rtol=0.01)
+
+
+def test_directed_puncta_keep_their_speed_and_confined_ones_their_place():
+    first, last = mean_steps(n_frames=11, directed_fraction=1.0, speed_um_s=1.0)
+    assert np.hypot(*(last - first).T) == pytest.approx(500.0, rel=0.01)
+    options = {"confinement_nm": 120.0, "diffusion_mobile_um2_s": 0.05, "n_frames": 100}
+    first, last = mean_steps(confined_fraction=1.0, **options)
+    assert np.hypot(*(last - first).T).mean() > 40
+    assert np.hypot(*(last - first).T).max() <= 2 * 120.0
+    first, last = mean_steps(mobile_fraction=1.0, **options)
+    assert np.hypot(*(last - first).T).mean() > 400
+
+
+def spread_of_light(**options: object) -> tuple[float, float]:
+    """Width in x and y (nm) of lone puncta, from the second moments of their light within 1 µm."""
+    config = SimulationConfig(
+        **STILL | {"image_size": (64, 64), "n_frames": 40, "num_puncta_mean": 3, "photons": 5000.0} | options
+    )
+    widths, offsets = [], np.arange(-9, 10)
+    for seed in range(4):
+        frames = list(simulate(config, seed))
+        mean = light_of(frames, config, 0).mean(axis=0) - config.background_photons
+        for i in alone(frames[0], 31.5, 31.5):
+            x, y = frames[0].truth.x_px[i], frames[0].truth.y_px[i]
+            window = mean[round(y) - 9 : round(y) + 10, round(x) - 9 : round(x) + 10]
+            u, v = offsets + round(x) - x, offsets[:, None] + round(y) - y
+            widths.append([(window * u**2).sum() / window.sum(), (window * v**2).sum() / window.sum()])
+    assert len(widths) >= 3
+    # Pixels themselves are 1/12 px² wide.
+    x_nm, y_nm = (np.mean(widths, axis=0) - 1 / 12) ** 0.5 * config.pixel_size_nm
+    return float(x_nm), float(y_nm)
+
+
+def test_the_psf_may_be_elliptical_or_have_a_halo():
+    x, y = spread_of_light(psf_ellipticity=1.44)
+    assert (x, y) == pytest.approx((180, 125), rel=0.06)
+    x, y = spread_of_light(halo_fraction=0.2, halo_width=2.0)
+    assert (x, y) == pytest.approx([150 * (0.8 + 0.2 * 4) ** 0.5] * 2, rel=0.06)
+
+
+def test_pixels_of_the_camera_differ_if_asked_to():
+    options = STILL | {"num_puncta_mean": 0, "background_photons": 0.0, "n_frames": 60, "read_noise_e": 5.0}
+    for spread in (0.0, 0.5):
+        config = SimulationConfig(image_size=(64, 64), read_noise_spread=spread, **options)
+        noise = light_of(list(simulate(config, 1)), config, 0).std(axis=0)
+        assert np.log(noise).std() == pytest.approx(np.hypot(spread, 1 / np.sqrt(2 * 60)), rel=0.15)
+        assert np.median(noise) == pytest.approx(5.0, rel=0.05)
+    config = SimulationConfig(image_size=(64, 64), hot_pixel_fraction=0.01, **options)
+    hot = light_of(list(simulate(config, 1)), config, 0).mean(axis=0) > 20
+    assert hot.mean() == pytest.approx(0.01, rel=0.5)
+
+
+def calcium_of(**options: object) -> np.ndarray:
+    """Calcium channel over its resting level (T, H, W), without events at puncta."""
+    config = SimulationConfig(
+        **STILL
+        | {"image_size": (64, 64), "n_frames": 60, "event_rate_hz": 0.0, "calcium_rest_photons": 400.0}
+        | options
+    )
+    assert not any(frame.events for frame in simulate(config, 3))
+    return light_of(list(simulate(config, 3)), config, 1) / 400.0
+
+
+def test_calcium_is_disturbed_only_if_asked_to():
+    quiet = calcium_of()
+    assert quiet.mean() == pytest.approx(1.0, abs=0.005)
+    assert quiet.mean(axis=(1, 2)).std() < 0.005
+    assert quiet.max() < 1.4
+    assert calcium_of(spark_rate_um2_s=0.5).max() > 1.5
+    assert calcium_of(wave_rate_hz=2.0, wave_speed_um_s=40.0).mean(axis=(1, 2)).max() > 1.1
+    assert calcium_of(lamp_flicker=0.1).mean(axis=(1, 2)).std() == pytest.approx(0.1, rel=0.4)
+    bleached = calcium_of(calcium_bleach_s=3.0).mean(axis=(1, 2))
+    assert bleached[-1] / bleached[0] == pytest.approx(np.exp(-59 * 0.05 / 3), rel=0.02)
+    assert calcium_of(bleed_through=0.3, num_puncta_mean=20).mean(axis=0).max() > 1.05
+    assert calcium_of(structures=5.0).mean(axis=0).max() > 1.1
+
+
+def test_a_tethered_indicator_is_a_spot_at_every_punctum_that_the_shift_moves():
+    options = STILL | {"num_puncta_mean": 4, "event_rate_hz": 0.0, "indicator": "tethered"}
+    options |= {"spot_photons": 2000.0, "spot_photons_sd": 0.0, "indicator_off_probability": 0.0}
+    options |= {"calcium_rest_photons": 5.0, "channel2_shift_nm": (216.0, -108.0), "n_frames": 20}
+    config, n_judged = SimulationConfig(image_size=(64, 64), **options), 0
+    offsets = np.arange(-6, 7)
+    for seed in range(4):
+        frames = list(simulate(config, seed))
+        light = light_of(frames, config, 1).mean(axis=0) - 5.0
+        for i in alone(frames[0], 31.5, 31.5):
+            x, y = frames[0].truth.x_px[i] + 2, frames[0].truth.y_px[i] - 1
+            window = light[round(y) - 6 : round(y) + 7, round(x) - 6 : round(x) + 7]
+            assert window.sum() == pytest.approx(2000.0, rel=0.05)
+            assert round(x) + (window * offsets).sum() / window.sum() == pytest.approx(x, abs=0.15)
+            assert round(y) + (window * offsets[:, None]).sum() / window.sum() == pytest.approx(y, abs=0.15)
+            n_judged += 1
+    assert n_judged >= 3
+
+
+def test_another_indicator_shows_the_same_puncta():
+    for a, b in zip(movie(3), movie(3, indicator="tethered", wave_rate_hz=1.0), strict=True):
+        np.testing.assert_array_equal(a.truth.x_px, b.truth.x_px)
+        np.testing.assert_array_equal(a.truth.photons, b.truth.photons)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +389,17 @@ def test_events_agree_with_the_truth_of_their_puncta():
         {"em_gain": 0.5},
         {"em_gain": 300.0},
         {"dff_min": 2.0},
+        {"confined_fraction": 0.5, "directed_fraction": 0.2},
+        {"confinement_nm": 0.0},
+        {"drift_nm_s": 3.0},
+        {"drift_nm_s": (1.0, float("nan"))},
+        {"psf_ellipticity": 0.0},
+        {"halo_width": 0.5},
+        {"hot_pixel_fraction": 2.0},
+        {"indicator": "fura"},
+        {"calcium_bleach_s": 0.0},
+        {"n_frames": True},
+        {"photon": 3.0},
         {"cloud_sigma_max_px": 0.5},
     ],
 )

@@ -1,0 +1,143 @@
+"""From a network's maps to puncta: pixels that tell of the same punctum are merged into one."""
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from model.cells import candidates, empty_cells, put
+from model.engines.base import SIGMA_LIMITS_PX
+from model.localizations import Localizations
+from model.maps import (
+    BACKGROUND,
+    DX,
+    DY,
+    LOG_PHOTONS,
+    LOG_SD_X,
+    LOG_SD_Y,
+    LOG_SIGMA,
+    LOGIT,
+    N_MAPS,
+    denormalize,
+)
+
+Maps = NDArray[np.float32]
+Table = NDArray[np.float64]
+
+MERGE_PX = 0.7  # pixels whose positions are closer than this tell of one punctum
+MIN_PROBABILITY = 0.02  # pixels below tell of nothing; a threshold must be higher
+_LOG_SIGMA_LIMITS = [math.log(sigma) for sigma in SIGMA_LIMITS_PX]
+_MIN_LOGIT = math.log(MIN_PROBABILITY / (1 - MIN_PROBABILITY))
+
+# Columns of a table of puncta.
+_X, _Y, _SD_X, _SD_Y, _LOG_PHOTONS, _BACKGROUND, _LOG_SIGMA, _PROBABILITY = range(8)
+_N_COLUMNS = 8
+
+
+def decode(maps: Maps, calcium: Maps | None, threshold: float, excess: float = 1.0) -> Localizations:
+    """Puncta of one frame, the one with the strongest pixel first.
+
+    Going down the pixels' probabilities, each joins the strongest punctum whose strongest pixel lies less
+    than `MERGE_PX` from its own position, or starts a new one. A punctum has the sum of its pixels'
+    probabilities (clipped to 1), and their means, weighted by probability, of everything else; photons
+    are averaged as logarithms. Puncta outside the image, or not above the threshold, are left out.
+
+    Parameters
+    ----------
+    maps
+        (N_MAPS, H, W) as in `model.maps`.
+    calcium
+        Log-odds of calcium (H, W), read at the punctum's pixel; None gives NaN.
+    threshold
+        Detection threshold, between `MIN_PROBABILITY` and 1.
+    excess
+        The camera's excess factor F², by which photons were divided.
+    """
+    table = _puncta(np.ascontiguousarray(maps), threshold)
+    if calcium is None:
+        calcium_probability = np.full(len(table), np.nan)
+    else:
+        # Halves round down, so that a punctum on the image's last border has a pixel.
+        column, row = (np.ceil(table[:, k] - 0.5).clip(0).astype(int) for k in (_X, _Y))
+        calcium_probability = 0.5 + 0.5 * np.tanh(0.5 * calcium[row, column])
+    return Localizations.from_columns(
+        x_px=table[:, _X],
+        y_px=table[:, _Y],
+        x_sd_px=table[:, _SD_X],
+        y_sd_px=table[:, _SD_Y],
+        photons=np.exp(table[:, _LOG_PHOTONS]) * excess,
+        background=denormalize(table[:, _BACKGROUND].clip(-1)).clip(0) * excess,
+        psf_sigma_px=np.exp(table[:, _LOG_SIGMA].clip(*_LOG_SIGMA_LIMITS)),
+        probability=table[:, _PROBABILITY].clip(0, 1),
+        calcium_probability=calcium_probability,
+    )
+
+
+@njit(cache=True, nogil=True)
+def _puncta(maps: Maps, threshold: float) -> Table:
+    """Table (N, 8) of the puncta above the threshold."""
+    _, height, width = maps.shape
+    pixels = _telling_pixels(maps)
+    # Stable, so that equal pixels keep their order in the image.
+    pixels = pixels[np.argsort(-pixels[:, _PROBABILITY], kind="mergesort")]
+    x, y = pixels[:, _X].copy(), pixels[:, _Y].copy()
+    cells = empty_cells(x, y, MERGE_PX)
+    near = np.empty(max(len(x), 1), np.int64)
+    punctum = np.empty(len(x), np.int64)  # of each strongest pixel
+    puncta = np.zeros((len(x), _N_COLUMNS))
+    n = 0
+    for i in range(len(x)):
+        mine = n
+        for k in range(candidates(cells, x[i], y[i], near)):
+            j = near[k]
+            if (x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2 < MERGE_PX**2:
+                mine = min(mine, punctum[j])
+        if mine == n:
+            punctum[i] = n
+            put(cells, i, x[i], y[i])
+            n += 1
+        p = pixels[i, _PROBABILITY]
+        puncta[mine, :_PROBABILITY] += p * pixels[i, :_PROBABILITY]
+        puncta[mine, _PROBABILITY] += p
+    kept = 0
+    for i in range(n):
+        p = puncta[i, _PROBABILITY]
+        puncta[i, :_PROBABILITY] /= p
+        px, py = puncta[i, _X], puncta[i, _Y]
+        if p > threshold and -0.5 <= px <= width - 0.5 and -0.5 <= py <= height - 0.5:
+            puncta[kept] = puncta[i]
+            kept += 1
+    return puncta[:kept]
+
+
+@njit(cache=True, nogil=True)
+def _telling_pixels(maps: Maps) -> Table:
+    """Table (N, 8) of what each pixel says that is probable enough."""
+    _, height, width = maps.shape
+    n = 0
+    for row in range(height):
+        for column in range(width):
+            n += maps[LOGIT, row, column] > _MIN_LOGIT
+    table = np.empty((n, _N_COLUMNS))
+    n = 0
+    for row in range(height):
+        for column in range(width):
+            logit = maps[LOGIT, row, column]
+            if logit > _MIN_LOGIT:
+                table[n, _X] = column + maps[DX, row, column]
+                table[n, _Y] = row + maps[DY, row, column]
+                table[n, _SD_X] = math.exp(maps[LOG_SD_X, row, column])
+                table[n, _SD_Y] = math.exp(maps[LOG_SD_Y, row, column])
+                table[n, _LOG_PHOTONS] = maps[LOG_PHOTONS, row, column]
+                table[n, _BACKGROUND] = maps[BACKGROUND, row, column]
+                table[n, _LOG_SIGMA] = maps[LOG_SIGMA, row, column]
+                table[n, _PROBABILITY] = 1 / (1 + math.exp(-logit))
+                n += 1
+    return table
+
+
+def warm_up() -> None:
+    """Compile the decoder, or load it from numba's cache."""
+    maps = np.zeros((N_MAPS, 4, 4), np.float32)
+    decode(maps, maps[0], 0.5)

@@ -1,0 +1,48 @@
+"""What a network sees and says: the input's scale, and the maps of its answer.
+
+Plain arithmetic that works on NumPy arrays and torch tensors alike, so that training, export and every
+engine share it.
+"""
+
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Rows of a localization map (…, N_MAPS, H, W); an emitter belongs to pixel [y, x] if that pixel says so.
+LOGIT = 0  # log-odds that this pixel tells of an emitter
+DX, DY = 1, 2  # emitter minus the pixel's centre, pixels
+LOG_PHOTONS = 3  # natural logarithm of the photons (divided by the excess factor F²)
+LOG_SD_X, LOG_SD_Y = 4, 5  # natural logarithm of the position's standard deviation in pixels
+LOG_SD_PHOTONS = 6  # natural logarithm of the standard deviation of LOG_PHOTONS
+LOG_SIGMA = 7  # natural logarithm of the PSF's standard deviation in pixels
+BACKGROUND = 8  # background on the scale of `normalize`, without read noise
+N_MAPS = 9
+
+MAX_OFFSET_PX = 2.5  # offsets reach the 5 × 5 pixels around a pixel
+
+# Anscombe's constant: with it, the square root of Poisson counts has nearly constant variance.
+ANSCOMBE = 3 / 8
+CENTRE = 8.0  # 2√x of 16 photons, a usual background, becomes 0
+
+
+def normalize(photons: T, read_variance: T | float = 0.0) -> T:
+    """Variance-stabilized image, around −1 … 5: (2√(x + 3/8 + read²) − 8) / 8.
+
+    The generalized Anscombe transform of Poisson counts with Gaussian read noise (Starck, Murtagh &
+    Bijaoui, Image Processing and Data Analysis (1998)); electron multiplication is Poisson again once
+    photons are divided by the excess factor F².
+
+    Parameters
+    ----------
+    photons
+        Photo-electrons divided by F², any shape; may be negative.
+    read_variance
+        Read-noise variance on that same scale, (read_noise_e / em_gain / F²)², a number or of like shape.
+    """
+    root = (photons + ANSCOMBE + read_variance).clip(0) ** 0.5  # type: ignore[operator, attr-defined]
+    return (2 * root - CENTRE) / CENTRE  # type: ignore[no-any-return]
+
+
+def denormalize(image: T) -> T:
+    """Photons of a normalized image without read noise; the inverse of `normalize` for large values."""
+    return (CENTRE / 2 * (image + 1)) ** 2 - ANSCOMBE  # type: ignore[no-any-return, operator]

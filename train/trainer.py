@@ -1,0 +1,118 @@
+"""Lightning's trainer, stripped of what costs time, and what may go wrong with it as sentences."""
+
+import json
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from rich.console import Console
+
+from model.network import Network
+from train.callbacks import LogScalars, SaveLast, Validate
+from train.checkpoint import read_file, save_atomically
+from train.errors import TrainingError
+from train.fit_config import FitConfig
+from train.progress import Bar
+from train.start import new_network
+from train.task import NotFiniteError, Task
+from train.validation import Figures, Validator
+
+BEST, LAST, FAILED = "best_model.pth", "last.ckpt", "failed_batch.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where the best network lies, after how many steps, and its figures on the validation scenes."""
+
+    best: Path
+    best_step: int
+    figures: Figures
+
+    @classmethod
+    def of(cls, validate: Validate, folder: Path) -> Self:
+        """Outcome of a training that ended; its last step was validated."""
+        assert validate.best is not None
+        return cls(folder / BEST, validate.best_step, validate.best)
+
+
+def seeded_network(config: FitConfig) -> Network:
+    """Build the untrained network, whose weights depend on the seed alone."""
+    torch.set_flush_denormal(True)  # such small numbers change nothing but the pace
+    pl.seed_everything(config.training.seed, verbose=False)
+    return new_network(config)
+
+
+def validation(config: FitConfig, folder: Path, validator: Validator) -> Validate:
+    """Validate as configured, keeping the best in `folder`."""
+    meta = {"config": json.loads(config.model_dump_json())}
+    return Validate(validator, folder / BEST, config.training.val_frequency, meta)
+
+
+def make_trainer(
+    config: FitConfig, folder: Path, console: Console, validate: Validate, *, gpu: int | None, save: bool
+) -> pl.Trainer:
+    """Trainer that logs into `folder / "logs"`; `save` writes what resuming needs.
+
+    Raises
+    ------
+    TrainingError
+        If there is no such GPU.
+    """
+    training = config.training
+    if gpu is not None and gpu not in range(torch.cuda.device_count()):
+        raise TrainingError(f"there is no GPU {gpu} here: leave --gpu out to train on what there is")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # else it greets and gives tips
+    board = TensorBoardLogger(folder, name="logs")
+    table = CSVLogger(folder, name="logs", version=board.version, flush_logs_every_n_steps=1)
+    callbacks: list[pl.Callback] = [LogScalars(), validate]
+    if save:
+        callbacks.append(SaveLast(folder / LAST, training.save_frequency))
+    return pl.Trainer(
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        devices=[gpu] if gpu is not None else training.devices,
+        num_nodes=training.num_nodes,
+        strategy=training.strategy,
+        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
+        max_steps=training.num_iterations,
+        logger=[board, table],
+        callbacks=[*callbacks, Bar(console, validate)],
+        # Lightning's own would cost time or happen twice.
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+    )
+
+
+def run(
+    trainer: pl.Trainer, task: Task, data: pl.LightningDataModule, folder: Path, last: Path | None = None
+) -> None:
+    """Train to the end, from `last` on where given.
+
+    Raises
+    ------
+    TrainingError
+        If a pixel, the loss or the gradient is not finite (the batch is saved), or on an interruption.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True if last else None)
+    except NotFiniteError as error:
+        save_atomically(folder / FAILED, {"step": error.step, **error.batch.state()})
+        raise TrainingError(
+            f"{error} is not a finite number in step {error.step}: the batch is in {folder / FAILED}; "
+            "try a lower training.learning_rate or training.precision=32"
+        ) from error
+    except (SystemExit, SIGTERMException) as error:  # how Lightning ends on Ctrl+C and on a signal
+        path = folder / LAST
+        saved = (
+            f"--resume goes on from {read_file(path)['global_step']}" if path.exists() else "nothing is saved"
+        )
+        raise TrainingError(f"interrupted after {trainer.global_step} steps: {saved}") from error
