@@ -300,6 +300,18 @@ def bench_recovery(
     run(json, out, kills)
 
 
+@bench_app.command("calcium")
+def bench_calcium(
+    json: Json = None,
+    movies: Annotated[int, typer.Option(min=1, help="movies of each condition")] = 6,
+    model: Annotated[Path | None, typer.Option(help="another network than the shipped one")] = None,
+) -> None:
+    """Calcium at puncta per frame: the network against the calcium stage, with waves and sparks."""
+    from bench.calcium import run
+
+    run(json, out, movies, model)
+
+
 @bench_app.command("localization")
 def bench_localization(
     json: Json = None,

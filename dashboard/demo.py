@@ -14,7 +14,7 @@ from stream.results import StreamError
 from train.evaluate import Evaluation, evaluate
 from train.truth import load_truth
 
-# Ships with the program, so that the demo needs no simulator; `metadata.json` says how it was made.
+# Ships with the program, so that the demo needs no simulator; its README says how it was made.
 SAMPLE = Path(__file__).parent / "demo_sample"
 
 

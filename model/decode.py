@@ -27,7 +27,7 @@ Table = NDArray[np.float64]
 
 MERGE_PX = 0.7  # pixels whose positions are closer than this tell of one punctum
 MIN_PROBABILITY = 0.02  # pixels below tell of nothing; a threshold must be higher
-_LOG_SIGMA_LIMITS = [math.log(sigma) for sigma in SIGMA_LIMITS_PX]
+_LOG_SIGMA_LOW, _LOG_SIGMA_HIGH = (math.log(sigma) for sigma in SIGMA_LIMITS_PX)
 _MIN_LOGIT = math.log(MIN_PROBABILITY / (1 - MIN_PROBABILITY))
 
 # Columns of a table of puncta.
@@ -68,7 +68,7 @@ def decode(maps: Maps, calcium: Maps | None, threshold: float, excess: float = 1
         y_sd_px=table[:, _SD_Y],
         photons=np.exp(table[:, _LOG_PHOTONS]) * excess,
         background=denormalize(table[:, _BACKGROUND].clip(-1)).clip(0) * excess,
-        psf_sigma_px=np.exp(table[:, _LOG_SIGMA].clip(*_LOG_SIGMA_LIMITS)),
+        psf_sigma_px=np.exp(table[:, _LOG_SIGMA].clip(_LOG_SIGMA_LOW, _LOG_SIGMA_HIGH)),
         probability=table[:, _PROBABILITY].clip(0, 1),
         calcium_probability=calcium_probability,
     )

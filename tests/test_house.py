@@ -84,7 +84,11 @@ def test_doctor_names_what_it_found_and_the_engine(piezo1):
         (["simulate", "-o", "x", "--set", "foton=3"], 2, "known: image_size"),
         (["simulate", "-o", "x", "--psf-type", "square"], 2, "psf_type is 'square'"),
         (["simulate", "-o", "x", "--set", "drift_nm_s=3"], 2, "drift_nm_s is 3"),
-        (["simulate", "-o", "x.png", "--card-of", "nowhere.yaml"], 2, "cannot read configuration nowhere.yaml"),
+        (
+            ["simulate", "-o", "x.png", "--card-of", "nowhere.yaml"],
+            2,
+            "cannot read configuration nowhere.yaml",
+        ),
         (["train", "-o", "x", "--set", "model.size=huge"], 2, "model.size is 'huge'"),
         (["train", "-o", "x", "--resume"], 1, "nothing to resume"),
         (["train", "-o", "x", "--overfit", "--resume"], 2, "--overfit starts afresh"),

@@ -39,6 +39,8 @@ class CalciumFrame:
         Events by slot, (B, N) and (B, N, 2): whether one peaks now, frames since its onset and until its
         last frame, its ΔF/F0 now, its punctum (−1: no event) and place in the PIEZO1 channel. A punctum
         that bleaches while open keeps its calcium, so it may not be the one that the slot shows now.
+    wave_dff
+        ΔF/F0 of a wave at the punctum (B, N).
     foreign_xy, is_foreign
         Calcium that is no shown punctum's, (B, M, 2) and (B, M): sparks, and events of bleached puncta.
     """
@@ -55,6 +57,7 @@ class CalciumFrame:
     event_dff: Tensor
     event_track: Tensor
     event_xy: Tensor
+    wave_dff: Tensor
     foreign_xy: Tensor
     is_foreign: Tensor
 
@@ -110,10 +113,11 @@ class CalciumChannel:
         self._move_sparks(xy, puncta.is_alive)
         blur = torch.where(is_own, puncta.path_px.var(2, correction=0).mean(0), 0.0)
         lamp = self._bleaching * (1 + calcium.lamp_sd * self._random.normal((self.scene.n, 1)))
-        expected = self.image(self._xy, self.height(), activity.sigma_px, blur, self.waves.dff(), lamp)
+        waves = self.waves.dff()
+        expected = self.image(self._xy, self.height(), activity.sigma_px, blur, waves, lamp)
         expected = expected + calcium.bleed[..., None] * piezo1
         self._bleaching = self._bleaching * torch.exp(-1 / calcium.bleach_life)
-        return self._frame(expected, is_own, lamp)
+        return self._frame(expected, waves, is_own, lamp)
 
     def advance(self) -> None:
         """Move events and blinking on by a frame."""
@@ -158,13 +162,14 @@ class CalciumChannel:
         image = torch.where(tethered, (self._rest + glow) * (1 + waves), self._rest * (1 + glow + waves))
         return lamp[..., None] * (image + self._still)
 
-    def _frame(self, expected: Tensor, is_own: Tensor, lamp: Tensor) -> CalciumFrame:
+    def _frame(self, expected: Tensor, waves: Tensor, is_own: Tensor, lamp: Tensor) -> CalciumFrame:
         calcium, activity, n = self.calcium, self.activity, self._n_puncta
         height, width = self.scene.size
         is_on, dff, age = activity.is_on, activity.dff, activity.age[:, :n]
         column = self._xy[0].round().long().clamp(0, width - 1)
         row = self._xy[1].round().long().clamp(0, height - 1)
-        rest = self._rest.flatten(1).gather(1, row * width + column)
+        pixel = row * width + column
+        rest = self._rest.flatten(1).gather(1, pixel)
         sigma = torch.where(calcium.tethered, calcium.spot_sigma_px, activity.sigma_px[:, :n])
         unit = torch.where(calcium.tethered, self._spot / (2 * math.pi * sigma**2), rest)
         return CalciumFrame(
@@ -180,6 +185,7 @@ class CalciumChannel:
             event_dff=dff[:, :n],
             event_track=torch.where(age >= 0, self._track, -1),
             event_xy=self._xy.movedim(0, -1),
+            wave_dff=waves.flatten(1).gather(1, pixel),
             foreign_xy=torch.cat([self._xy, self._spark_xy], 2).movedim(0, -1),
             is_foreign=is_on & torch.cat([~is_own, self._is_spark], 1),
         )

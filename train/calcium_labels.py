@@ -24,11 +24,15 @@ def calcium_labels(puncta: Snapshot, frame: CalciumFrame, sensor: Sensor) -> tup
     open channel is lost in the noise, and where a spark or a bleached punctum's event lies so close that
     it could be the punctum's own. All other pixels are 0 with a small weight.
     """
+    return _paint(puncta, puncta_states(puncta, frame, sensor), frame.expected.shape)
+
+
+def puncta_states(puncta: Snapshot, frame: CalciumFrame, sensor: Sensor) -> Tensor:
+    """CLOSED, OPEN or NOT_KNOWN for every punctum (B, N), as `calcium_labels` says."""
     is_open = frame.is_open & (visibility(puncta, frame, sensor) >= MIN_SNR)
     distance = torch.cdist(puncta.xy, frame.foreign_xy)
     disturbed = ((distance < SPARK_DISTANCE_PX) & frame.is_foreign[:, None]).any(2)
-    state = torch.where(is_open, OPEN, torch.where(frame.is_on | disturbed, NOT_KNOWN, CLOSED))
-    return _paint(puncta, state, frame.expected.shape)
+    return torch.where(is_open, OPEN, torch.where(frame.is_on | disturbed, NOT_KNOWN, CLOSED))
 
 
 def visibility(puncta: Snapshot, frame: CalciumFrame, sensor: Sensor) -> Tensor:

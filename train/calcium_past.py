@@ -57,7 +57,8 @@ def live_through(
 
     Returns
     -------
-    Running mean in scaled photons (B, H, W), as `model.baseline.Baseline` would have it.
+    Running mean in scaled photons (B, H, W), as `model.baseline.Baseline` would have it; of waves it knows
+    the present one only.
     """
     scene, calcium = channel.scene, channel.calcium
     weights = past_weights(n)

@@ -121,9 +121,9 @@ def write_sample(
                     counts["n_events"] += 1
                 counts["n_localizations"] += len(frame.truth.track_id)
                 track_ids.update(frame.truth.track_id.tolist())
-                yield from frame.pixels
-                if progress:
+                if progress:  # after the last page, nobody asks for another one
                     progress(frame.index + 1, config.n_frames)
+                yield from frame.pixels
 
         _write_movie(folder / "movie.tif", pages(), config, compress=compress)
 

@@ -111,7 +111,9 @@ def test_samples_do_not_depend_on_how_many_there_are(dataset, tmp_path):
 
 
 def test_a_compressed_movie_is_the_same_movie(dataset, tmp_path):
-    write_dataset(tmp_path / "set", 1, CONFIG, 5, compress=True)
+    done = []
+    write_dataset(tmp_path / "set", 1, CONFIG, 5, lambda n, _: done.append(n), compress=True)
+    assert done[-1] == CONFIG.n_frames
     plain, small = (folder / "sample_00000" / "movie.tif" for folder in (dataset, tmp_path / "set"))
     assert small.stat().st_size < 0.6 * plain.stat().st_size
     np.testing.assert_array_equal(tifffile.imread(small), tifffile.imread(plain))
