@@ -226,6 +226,27 @@ def train(
 
 
 @app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="best_model.pth of a training")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="ONNX file; its card lies beside it")],
+    threshold: Annotated[
+        float | None, typer.Option(help="detection threshold; left out: the best on validation scenes")
+    ] = None,
+) -> None:
+    """Turn a trained network into the model that replay and live use, without torch.
+
+    Example: `piezo1 export checkpoints/hybrid/best_model.pth -o model.onnx`
+    """
+    try:
+        from train.release import release
+    except ImportError as error:
+        _fail(f"exporting needs {error.name}: pip install 'piezo1-calcium-tracker[train]'", 1)
+
+    card = release(checkpoint, output, threshold)
+    out.print(f"{output}: threshold {card.threshold:g}, {card.metrics}", markup=False, soft_wrap=True)
+
+
+@app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="run folder")],
     truth: Annotated[Path, typer.Option(help="folder of the simulated sample (ground_truth.csv, …)")],

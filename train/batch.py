@@ -46,7 +46,9 @@ class Batch:
 
     def to(self, device: torch.device) -> Self:
         """Copy to a device."""
-        moved = {f.name: value.to(device) for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        moved = {
+            f.name: value.to(device) for f in fields(self) if (value := getattr(self, f.name)) is not None
+        }
         return replace(self, **moved)
 
     def state(self) -> dict[str, Tensor]:

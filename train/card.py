@@ -85,7 +85,7 @@ def _show(axes: Axes, example: Example, image: NDArray[np.float32] | None, marke
 
 def _shown_width(example: Example) -> int:
     """Pixels across the picture of an example."""
-    return min(example.piezo1.shape[1], CROP_PX)
+    return min(int(example.piezo1.shape[1]), CROP_PX)
 
 
 def _histogram(axes: Axes, values: Array, name: str) -> None:

@@ -29,9 +29,7 @@ def puncta_light(scene: Scene, path_px: Tensor, photons: Tensor) -> Tensor:
     plain = ~scene.airy[:, 0]
     core = light * (1 - scene.halo)
     if plain.any():
-        image[plain] = gaussians(
-            scene.size, x[plain], y[plain], core[plain], sigma_x[plain], sigma_y[plain]
-        )
+        image[plain] = gaussians(scene.size, x[plain], y[plain], core[plain], sigma_x[plain], sigma_y[plain])
     if not plain.all():
         rings = ~plain
         image[rings] = airy_disks(scene.size, x[rings], y[rings], core[rings], sigma_x[rings], sigma_y[rings])

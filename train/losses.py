@@ -25,7 +25,9 @@ FOCAL_GAMMA = 2.0
 
 
 def localization_loss(maps: Tensor, batch: Batch, photon_weight: float = 1.0) -> dict[str, Tensor]:
-    """Terms of the localization loss, each a scalar; after DECODE (Speiser et al., Nat. Methods 18, 1082 (2021)).
+    """Terms of the localization loss, each a scalar; after DECODE.
+
+    Source: Speiser et al., Nat. Methods 18, 1082 (2021).
 
     With probabilities p of all pixels, the number of emitters is Gaussian with mean Σp and variance
     Σp(1 − p) (Poisson-binomial), and each emitter is drawn from the mixture of the pixels' Gaussians in

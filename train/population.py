@@ -179,7 +179,7 @@ class Population:
         self._next_id = self._next_id + rows.sum(1, keepdim=True)
 
     def _move(self) -> Tensor:
-        """Brownian motion within the exposure: confined to discs, drifting, reflected at the field's borders."""
+        """Brownian motion within the exposure, in discs where confined, reflected at the field's borders."""
         shape = self._is_alive.shape
         noise = self._random.normal((2, shape[0], SUB_STEPS, shape[1]))
         step = noise * (self._step_px / SUB_STEPS**0.5)[:, None]

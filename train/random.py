@@ -23,7 +23,9 @@ class Random:
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(int(state >> np.uint64(1)))
 
-    def uniform(self, shape: tuple[int, ...], low: float | Tensor = 0.0, high: float | Tensor = 1.0) -> Tensor:
+    def uniform(
+        self, shape: tuple[int, ...], low: float | Tensor = 0.0, high: float | Tensor = 1.0
+    ) -> Tensor:
         """Uniform in [low, high)."""
         return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.device)
 
