@@ -21,7 +21,8 @@ class Batch:
     xy
         (B, N, 2) positions in pixels of the emitters that shine within the crop.
     photons, sigma_px
-        (B, N) photons divided by the excess factor F², and standard deviation of the PSF in pixels.
+        (B, N) photons divided by the excess factor F², without a halo's, and standard deviation of the
+        PSF in pixels.
     is_emitter
         (B, N), False for the rows that only fill up.
     background

@@ -72,6 +72,8 @@ class Simulator:
             if calcium:
                 calcium.step(puncta, expected, is_middle=is_middle)
         is_emitter = (light > 0) & inside(xy, self._size)
+        # A halo's light is not told from background, so it is not asked for.
+        light = light * (1 - scene.halo)
         scale = sensor.scale[:, 0]
         order, keep = _compact(is_emitter)
         sigma = (scene.sigma_px[:, :1] * scene.sigma_px[:, 1:]).sqrt().expand_as(keep)
