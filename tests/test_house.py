@@ -43,7 +43,7 @@ def piezo1(capsys, monkeypatch):
     return run
 
 
-COMMANDS = ("demo", "simulate", "replay", "train", "evaluate", "recover", "doctor", "bench")
+COMMANDS = ("demo", "simulate", "replay", "train", "export", "evaluate", "recover", "doctor", "bench")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -93,6 +93,7 @@ def test_doctor_names_what_it_found_and_the_engine(piezo1):
         (["train", "-o", "x", "--resume"], 1, "nothing to resume"),
         (["train", "-o", "x", "--overfit", "--resume"], 2, "--overfit starts afresh"),
         (["train", "-o", "x", "--checkpoint", "no.pth"], 1, "cannot read checkpoint no.pth"),
+        (["export", "no.pth", "-o", "x.onnx"], 1, "cannot read checkpoint no.pth"),
     ],
 )
 def test_a_mistake_gives_one_sentence_and_an_exit_code(

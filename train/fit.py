@@ -12,7 +12,7 @@ from train.fit_load import load_fit_config
 from train.scenes import SceneData
 from train.start import load_start
 from train.task import Task
-from train.trainer import LAST, Outcome, make_trainer, run, seeded_network, validation
+from train.trainer import LAST, Outcome, denormals_as_zero, make_trainer, run, seeded_network, validation
 from train.validation import Validator, validation_batches
 
 CONFIG = "config.json"
@@ -20,6 +20,7 @@ CONFIG = "config.json"
 MAY_CHANGE = {"num_iterations", "val_frequency", "save_frequency", "num_workers"}
 
 
+@denormals_as_zero()
 def fit(
     config: FitConfig,
     folder: Path,

@@ -9,7 +9,7 @@ from train.fit_config import FitConfig
 from train.scenes import OneBatch, Scenes
 from train.start import load_start
 from train.task import Task
-from train.trainer import Outcome, make_trainer, run, seeded_network, validation
+from train.trainer import Outcome, denormals_as_zero, make_trainer, run, seeded_network, validation
 from train.validation import Validator
 
 OVERFIT = "overfit"  # folder inside that of the training
@@ -40,6 +40,7 @@ def overfit_config(
     )
 
 
+@denormals_as_zero()
 def run_overfit(config: FitConfig, folder: Path, console: Console, *, gpu: int | None = None) -> Outcome:
     """Train on one batch and judge on the same.
 

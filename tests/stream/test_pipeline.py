@@ -335,7 +335,7 @@ def test_an_engine_that_fails_ends_the_run_with_what_was_found(settings, tmp_pat
         "role = sys.argv[1]\n"
         "child.run_part(slow if role == 'analysis' else child.part(role), Job.from_json(sys.argv[2]))\n"
     )
-    outcome = run(settings(), child=(sys.executable, str(failing)))
+    outcome = run(settings(engine__name="wavelet"), child=(sys.executable, str(failing)))
     assert "MemoryError: out of memory on frame 30" in outcome.problem
     opened = open_run(outcome.folder)
     assert opened.info["state"] == f"failed: {outcome.problem}"

@@ -18,11 +18,13 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from model.build import build_network
+from model.card import read_model
 from train.checkpoint import load_network, read_checkpoint, read_file, save_network
 from train.errors import CheckpointError, TrainingError
 from train.fit import fit
 from train.fit_load import load_fit_config
 from train.overfit import overfit_config, run_overfit
+from train.release import THRESHOLDS, release
 from train.scenes import OneBatch, Scenes
 from train.task import Task
 from train.trainer import make_trainer, run, seeded_network, validation
@@ -122,6 +124,20 @@ def test_what_is_kept_is_the_average_and_its_figures(localized):
     assert again.as_dict() == pytest.approx(outcome.figures.as_dict())
 
 
+def test_a_checkpoint_becomes_a_model_with_the_best_threshold_or_the_given_one(localized, tmp_path):
+    _, outcome = localized
+    path = tmp_path / "model.onnx"
+    best = release(outcome.best, path)
+    assert best.threshold in THRESHOLDS
+    assert best.metrics["validation_jaccard"] >= outcome.figures.jaccard
+    given = release(outcome.best, path, quick().validation.threshold)
+    assert given.threshold == quick().validation.threshold
+    figures = {f"validation_{name}": value for name, value in outcome.figures.as_dict().items()}
+    assert given.metrics == pytest.approx(figures)
+    assert given.training["steps"] == outcome.best_step
+    assert read_model(path)[1] == given
+
+
 def test_the_logs_hold_scalars_and_pictures(localized):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -188,6 +204,7 @@ def test_fine_tuning_starts_from_all_weights(localized, tmp_path):
             assert torch.allclose(after[name], value, atol=1e-9), name
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker")  # on a single core
 def test_worker_processes_serve_the_same_batches():
     config = quick("curriculum=[{until_iteration: 2, puncta_per_um2: [3, 4]}]")
     scenes = Scenes(config, first_step=1)
