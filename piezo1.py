@@ -230,7 +230,8 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="best_model.pth of a training")],
     output: Annotated[Path, typer.Option("--output", "-o", help="ONNX file; its card lies beside it")],
     threshold: Annotated[
-        float | None, typer.Option(help="detection threshold; left out: the best on validation scenes")
+        float | None,
+        typer.Option(min=0.02, max=0.99, help="detection threshold; left out: the best on validation scenes"),
     ] = None,
 ) -> None:
     """Turn a trained network into the model that replay and live use, without torch.

@@ -39,7 +39,7 @@ def release(checkpoint: Path, path: Path, threshold: float | None = None) -> Mod
     network = load_network(checkpoint)
     meta: dict[str, Any] = read_checkpoint(checkpoint)["meta"]
     config = FitConfig.model_validate(meta["config"])
-    figures, threshold = _judge(network, config, (threshold,) if threshold else THRESHOLDS)
+    figures, threshold = _judge(network, config, THRESHOLDS if threshold is None else (threshold,))
     scenes = config.simulation
     low, high = zip(scenes.sigma_px, scenes.odd_sigma_px, strict=True)
     optics = TrainedOptics(
