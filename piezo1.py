@@ -4,11 +4,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage. Each command imports what it needs 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
 
+from bench import commands as bench_commands
+from bench.commands import Json
 from dashboard.console import PatientConsole
 
 app = typer.Typer(
@@ -20,8 +22,7 @@ app = typer.Typer(
     # The guide writes options with underscores; both spellings work.
     context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
-bench_app = typer.Typer(no_args_is_help=True, help="Measure what the documentation promises.")
-app.add_typer(bench_app, name="bench")
+app.add_typer(bench_commands.app, name="bench")
 
 out = PatientConsole(highlight=False)
 err = PatientConsole(stderr=True, highlight=False)
@@ -30,7 +31,16 @@ Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML that d
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="override any value, e.g. camera.offset=100; repeatable")
 ]
-Json = Annotated[Path | None, typer.Option("--json", help="also write the figures to this file")]
+
+# What brings the packages that are not always installed.
+EXTRAS = {
+    "lightning": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "tensorboard": "train",
+    "torch": "train",
+    "trackpy": "bench",
+}
 
 
 @app.command()
@@ -71,7 +81,7 @@ def replay(
 
     Example: `piezo1 replay movie.tif --pixel-size-nm 108`
     """
-    from dashboard.terminal import RunBar
+    from dashboard.terminal import RunBar, report
     from stream.load import load_config
     from stream.pipeline import Supervisor
 
@@ -96,7 +106,7 @@ def replay(
     supervisor = Supervisor(settings, transport="inproc" if one_process else None, on_status=bar.update)
     with bar:
         outcome = supervisor.run()
-    _report(outcome.folder, outcome.info, outcome.problem)
+    report(out, outcome.folder, outcome.info, outcome.problem)
     if outcome.problem:
         _fail(outcome.problem, 1)
 
@@ -136,15 +146,12 @@ def simulate(
     """
     from rich.progress import Progress
 
-    try:
-        from train.card import save_card
-        from train.card_scenes import scenes_card
-        from train.fit_load import load_fit_config
-        from train.movie import write_dataset
-        from train.options import simulation_config
-        from train.simulation_config import SimulationError
-    except ImportError as error:
-        _fail(f"simulating needs {error.name}: pip install 'piezo1-calcium-tracker[train]'", 1)
+    from train.card import save_card
+    from train.card_scenes import scenes_card
+    from train.fit_load import load_fit_config
+    from train.movie import write_dataset
+    from train.options import simulation_config
+    from train.simulation_config import SimulationError
 
     if card_of is not None:
         ranges = load_fit_config(card_of).simulation
@@ -203,12 +210,9 @@ def train(
 
     Example: `piezo1 train --config configs/train_localization.yaml --output checkpoints/localization`
     """
-    try:
-        from train.fit import CONFIG, fit
-        from train.fit_load import load_fit_config
-        from train.overfit import OVERFIT, overfit_config, run_overfit
-    except ImportError as error:
-        _fail(f"training needs {error.name}: pip install 'piezo1-calcium-tracker[train]'", 1)
+    from train.fit import CONFIG, fit
+    from train.fit_load import load_fit_config
+    from train.overfit import OVERFIT, overfit_config, run_overfit
 
     if overfit and (resume or checkpoint):
         _fail("--overfit starts afresh: leave --resume and --checkpoint out", 2)
@@ -238,10 +242,7 @@ def export(
 
     Example: `piezo1 export checkpoints/hybrid/best_model.pth -o model.onnx`
     """
-    try:
-        from train.release import release
-    except ImportError as error:
-        _fail(f"exporting needs {error.name}: pip install 'piezo1-calcium-tracker[train]'", 1)
+    from train.release import release
 
     card = release(checkpoint, output, threshold)
     out.print(f"{output}: threshold {card.threshold:g}, {card.metrics}", markup=False, soft_wrap=True)
@@ -257,12 +258,13 @@ def evaluate(
 
     Example: `piezo1 evaluate runs/2026-11-22T14-03-05_movie --truth data/test/sample_00000`
     """
+    from bench.outputs import write_json
     from dashboard.demo import evaluate_run
 
     evaluation = evaluate_run(run, truth)
     for line in evaluation.summary():
         out.print(line, soft_wrap=True)
-    _write_json(json, evaluation.as_dict())
+    write_json(json, evaluation.as_dict())
 
 
 @app.command()
@@ -288,80 +290,15 @@ def doctor() -> None:
         out.print(f"[bold]{subject:14}[/] {escape(finding)}", soft_wrap=True)
 
 
-@bench_app.command("pipeline")
-def bench_pipeline(json: Json = None) -> None:
-    """Frames/s end to end at 256 × 256 with 100 puncta, and the share of each stage."""
-    from bench.pipeline import run
-
-    run(json, out)
-
-
-@bench_app.command("transport")
-def bench_transport(json: Json = None) -> None:
-    """Lossless with a slow consumer, live with one too slow for the camera."""
-    from bench.transport import run
-
-    run(json, out)
-
-
-@bench_app.command("memory")
-def bench_memory(json: Json = None) -> None:
-    """Peak memory for 500 frames, 5,000 frames and a 4 GB BigTIFF (needs 5 GB of disk)."""
-    from bench.memory import run
-
-    run(json, out)
-
-
-@bench_app.command("recovery")
-def bench_recovery(
-    json: Json = None, kills: Annotated[int, typer.Option(min=1, help="how often to kill")] = 20
-) -> None:
-    """Kill the analysis at random moments and recover the runs."""
-    from bench.recovery import run
-
-    run(json, out, kills)
-
-
-@bench_app.command("calcium")
-def bench_calcium(
-    json: Json = None,
-    movies: Annotated[int, typer.Option(min=1, help="movies of each condition")] = 6,
-    model: Annotated[Path | None, typer.Option(help="another network than the shipped one")] = None,
-) -> None:
-    """Calcium at puncta per frame: the network against the calcium stage, with waves and sparks."""
-    from bench.calcium import run
-
-    run(json, out, movies, model)
-
-
-@bench_app.command("localization")
-def bench_localization(
-    json: Json = None,
-    figure: Annotated[Path | None, typer.Option(help="also draw the figure here, .png or .svg")] = None,
-    movies: Annotated[int, typer.Option(min=1, help="movies of each condition")] = 20,
-    frames: Annotated[int, typer.Option(min=1, help="consecutive frames of each movie")] = 5,
-    peers_python: Annotated[
-        Path | None, typer.Option(help="a Python that can import picasso and smappy")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="another network's .onnx than the shipped one")] = None,
-    condition: Annotated[
-        list[str] | None, typer.Option(help="part of a condition's name; repeatable")
-    ] = None,
-) -> None:
-    """Accuracy, calibration and speed against the peers on the same frames in the same run.
-
-    Picasso and SMAPpy pin other versions: `python3 -m venv peers && peers/bin/pip install picassosr
-    smappy-smlm`, then give `--peers-python peers/bin/python`.
-    """
-    from bench.localization import run
-
-    run(json, figure, movies, frames, peers_python, model, condition or ())
-
-
 def main() -> NoReturn:
     """Run the command line; a user's mistake gives a sentence, not a traceback."""
     try:
         app()
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in EXTRAS:
+            raise
+        _fail(f"this needs {package}: pip install -c constraints.txt -e '.[{EXTRAS[package]}]'", 1)
     except Exception as error:
         code = _exit_code(error)
         if code is None:
@@ -373,53 +310,23 @@ def main() -> NoReturn:
 def _exit_code(error: Exception) -> int | None:
     """Exit code of an expected error, None for a bug."""
     from acquire.frame import SourceError
+    from bench.outputs import OutputError, UsageError
     from model.engines.base import ModelError
     from stream.config import ConfigError
     from stream.results import StreamError
     from train.errors import CheckpointError, FitConfigError, TrainingError
     from train.simulation_config import SimulationError
 
-    if isinstance(error, ConfigError | FitConfigError):
+    if isinstance(error, ConfigError | FitConfigError | UsageError):
         return 2
-    failures = SourceError | ModelError | StreamError | SimulationError | CheckpointError | TrainingError
+    of_a_training = SimulationError | CheckpointError | TrainingError
+    failures = SourceError | ModelError | StreamError | OutputError | of_a_training
     return 1 if isinstance(error, failures) else None
 
 
 def _fail(problem: str, code: int) -> NoReturn:
     err.print(f"[bold red]error:[/] {escape(problem)}", soft_wrap=True)
     raise SystemExit(code)
-
-
-def _report(folder: Path, info: dict[str, Any], problem: str) -> None:
-    """Say how a run ended and where it is."""
-    counts, timings = info.get("counts", {}), info.get("timings", {})
-    if counts:
-        missing = counts.get("missing_by_cause") or {}
-        lost = "".join(f", {n} missing ({cause})" for cause, n in missing.items())
-        n_out = counts["frames_out"]
-        out.print(f"{n_out} {'frame' if n_out == 1 else 'frames'} analysed{lost}", soft_wrap=True)
-    if timings.get("frames_per_s"):
-        latency = timings["latency_ms"]
-        out.print(
-            f"{timings['frames_per_s']:.0f} frames/s, "
-            f"latency p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms"
-        )
-    if info.get("results") == "tables":
-        out.print(f"run {info['state'].split(':')[0]}: {folder}", soft_wrap=True)
-    elif info:
-        out.print(f"run not finished: {folder}", soft_wrap=True)
-    elif not problem:
-        out.print("stopped before the first frame: nothing was recorded")
-
-
-def _write_json(path: Path | None, figures: dict[str, Any]) -> None:
-    if path is not None:
-        import json as json_module
-
-        try:
-            path.write_text(json_module.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            _fail(f"cannot write {path}: {error.strerror}", 1)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from acquire.frame import Frame
 from bench.calcium_movies import CalciumFrameTruth, calcium_movie
-from bench.measure import save_figures
+from bench.outputs import UsageError, save_figures
+from model.card import SHIPPED_MODEL, read_model
 from model.engines.network import NetworkEngine
 from model.localizations import Localizations
 from model.matching import match_localizations
@@ -105,7 +106,17 @@ def run(out: Path | None, console: Console, movies: int = 6, model: Path | None 
         Movies of each condition.
     model
         A network's file; None takes the one that is shipped.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be loaded.
+    UsageError
+        If it was not trained for calcium.
+    OutputError
+        If the figures cannot be written.
     """
+    engine = _calcium_engine(model or SHIPPED_MODEL)
     console.print(
         f"{'condition':44}{'method':22}{'F1':>6}{'sens.':>7}{'spec.':>7}{'in waves':>9}"
         f"{'open':>7}{'closed':>8}"
@@ -115,7 +126,7 @@ def run(out: Path | None, console: Console, movies: int = 6, model: Path | None 
         said: dict[str, list[Bools]] = {NETWORK: [], STAGE: []}
         truth: list[tuple[Bools, Bools, Bools]] = []
         for movie in range(movies):
-            for frame_truth, answers in _judged_frames(config, TEST_SEED + movie, model):
+            for frame_truth, answers in _judged_frames(config, TEST_SEED + movie, engine):
                 truth.append(frame_truth)
                 for method, answer in answers.items():
                     said[method].append(answer)
@@ -141,12 +152,19 @@ def run(out: Path | None, console: Console, movies: int = 6, model: Path | None 
     return scores
 
 
+def _calcium_engine(model: Path) -> NetworkEngine:
+    """The network for all movies: they share camera and PSF, and between movies it is as new."""
+    if not read_model(model)[1].has_calcium:
+        raise UsageError(f"{model} has no calcium decoder, so there is nothing to measure: train one on top")
+    plain = SimulationConfig(**PLAIN)
+    return NetworkEngine(plain.camera_model(), plain.psf_sigma_px, model=model)
+
+
 def _judged_frames(
-    config: SimulationConfig, seed: int, model: Path | None
+    config: SimulationConfig, seed: int, engine: NetworkEngine
 ) -> Iterator[tuple[tuple[Bools, Bools, Bools], dict[str, Bools]]]:
     """Per frame what is true of the localized puncta (open, closed, in a wave), and what the methods say."""
     camera = config.camera_model()
-    engine = NetworkEngine(camera, config.psf_sigma_px, model=model)
     tracker = Tracker(TrackerConfig(), config.pixel_size_nm, config.interval_s)
     stage = CalciumDetector(CalciumConfig())
     frames: dict[int, CalciumFrameTruth] = {}

@@ -129,7 +129,7 @@ OTHER_ERRORS: dict[str, SceneConfig] = {
 CONDITIONS: dict[str, SceneConfig] = ALONE | CROWDED | PSF_ERRORS | OTHER_ERRORS
 RECORDED = ("medium_108nm", "high_snr_108nm")
 
-# The network is also asked frame by frame here, so that three frames against one is measured.
+# Where three frames are held against one: emitters that are alone, that move, or that are gone in the next.
 THREE_AGAINST_ONE = tuple(
     name
     for name, config in CONDITIONS.items()

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.conditions import CONDITIONS, RECORDED, THREE_AGAINST_ONE, SceneConfig
-from bench.measure import save_figures
+from bench.conditions import CONDITIONS, RECORDED, SceneConfig
 from bench.methods import EVERYTHING, Method, tune
-from bench.ours import NETWORK, NETWORK_SINGLE, WAVELET, network_methods, wavelet_methods
+from bench.ours import NETWORK, WAVELET, network_methods, wavelet_methods
+from bench.outputs import UsageError, save_figures, wide_console
 from bench.peers import PICASSO, SMAPPY, Peer, can_import, trackpy_method
 from bench.report import HEADER, Result, as_json, line, summary
 from bench.scenes import Scene, bounds, read_scene, simulate_scene
@@ -64,8 +64,13 @@ def run(
     ------
     ModelError
         If `model` is given and cannot be loaded.
+    UsageError
+        If a part is in no condition's name.
+    OutputError
+        If the results cannot be written.
     """
-    console = Console(width=220, highlight=False)
+    check_conditions(conditions)
+    console = wide_console()
     results: list[Result] = []
     with ExitStack() as stack:
         methods = [*_our_methods(model, console), trackpy_method()]
@@ -80,8 +85,6 @@ def run(
         for name, tune_scene, test_scene in _scenes(movies, frames, conditions, recordings, console):
             test_bounds = bounds(test_scene)
             for method in methods:
-                if method.name == NETWORK_SINGLE and name not in THREE_AGAINST_ONE:
-                    continue
                 setting, cut = tune(method, tune_scene)
                 answer = method.locate(test_scene, setting, cut)
                 n = len(test_scene.counts)
@@ -95,12 +98,26 @@ def run(
     if results:
         for words in summary(results):
             console.print(words, markup=False)
+    save_figures(out, as_json(results, speed))
     if results and figure is not None:
         from bench.figure import draw_figure
 
         draw_figure(results, figure)
-    save_figures(out, as_json(results, speed))
     return results
+
+
+def check_conditions(parts: Sequence[str]) -> None:
+    """See whether every part is in the name of a condition.
+
+    Raises
+    ------
+    UsageError
+        If one is not; the message names all conditions.
+    """
+    names = (*CONDITIONS, *RECORDED)
+    for part in parts:
+        if not any(part in name for name in names):
+            raise UsageError(f"no condition's name contains {part!r}; there are: {'; '.join(names)}")
 
 
 def measure_speed(methods: Sequence[Method], frames: int = N_SPEED_FRAMES) -> dict[str, float]:

@@ -1,14 +1,12 @@
-"""What several benchmarks need: peak memory of a run's processes, movies, figures as JSON."""
+"""What several benchmarks need: peak memory of a run's processes, and movies of noise."""
 
-import json
-import platform
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import psutil
@@ -76,14 +74,3 @@ def noise_movie(n_frames: int, side: int, interval_s: float) -> Iterator[Path]:
                 metadata=metadata,
             )
         yield path
-
-
-def save_figures(path: Path | None, figures: Mapping[str, Any]) -> None:
-    """Write figures and the machine they were measured on as JSON, where a path is given."""
-    if path is not None:
-        machine = {
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "cpus": psutil.cpu_count(),
-        }
-        path.write_text(json.dumps({"machine": machine, **figures}, indent=2) + "\n", encoding="utf-8")

@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.measure import PeakMemory, noise_movie, save_figures
+from bench.measure import PeakMemory, noise_movie
+from bench.outputs import save_figures
 from stream.load import load_config
 from stream.pipeline import Supervisor
 

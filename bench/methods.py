@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.scenes import Scene
-from bench.scoring import FRAME, STRENGTH, match_scene
+from bench.scoring import FRAME, STRENGTH, localization_error, match_scene
 from model.optics import Array
 
 Setting = tuple[float, ...]
@@ -15,6 +15,7 @@ Setting = tuple[float, ...]
 # at most 0.2 or 0.4. It tries coarse steps of this range, then fine ones about the best.
 FEWEST_ANSWERS, MOST_ANSWERS = 0.2, 2.5
 COARSE_CUTS, FINE_CUTS = 22, 12
+AS_GOOD = 0.002  # Jaccards this close to the best are noise of the tuning scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +72,22 @@ class Method:
 
 
 def tune(method: Method, scene: Scene) -> tuple[Setting, Cut]:
-    """Setting and cut with the best Jaccard on a scene."""
+    """Setting and cut with the best Jaccard on a scene; of those as good, the one with the least error."""
     if not method.is_tuned:
         return method.settings[0], EVERYTHING
     n_truth = sum(len(truth.xy) for truth in scene.truth)
     loose = Cut(most=round(MOST_ANSWERS * n_truth))
-    best, chosen = -1.0, (method.settings[0], EVERYTHING)
+    tried: list[tuple[float, float, Setting, Cut]] = []
     for setting in method.settings:
         answer = method.locate(scene, setting, loose)
         jaccard, strength = _best_cut(scene, answer, max(round(FEWEST_ANSWERS * n_truth), 1))
-        if jaccard > best:
-            best, chosen = jaccard, (setting, Cut(strength))
-    return chosen
+        error = localization_error(scene, answer.by_frame(len(scene.counts), strength))
+        tried.append((jaccard, error, setting, Cut(strength)))
+    best = max(jaccard for jaccard, *_ in tried)
+    _, _, setting, cut = min(
+        (one for one in tried if one[0] >= best - AS_GOOD), key=lambda one: (one[1], -one[0])
+    )
+    return setting, cut
 
 
 def _best_cut(scene: Scene, answer: Answer, fewest: int) -> tuple[float, float]:

@@ -6,8 +6,9 @@ line once the answer is written.
 
 A request holds `counts` (F, H, W) uint16, `camera` (offset, e_per_adu, read_noise_e, em_gain), `sigma` of
 the PSF in pixels, `setting`, and which maxima to fit: those whose `strength` is at least this, and of them
-the `most` strongest (−1: all). The answer holds `table` (N, 7): frame, x and y in pixels (centre of the
-first pixel at 0), strength, photons and the standard deviations of x and y; and `seconds`, the CPU time.
+the `most` strongest (−1: all). The answer holds `table` (N, 9): frame, x and y in pixels (centre of the
+first pixel at 0), strength, photons, the standard deviations of x and y, and x and y of the maximum that
+the fit began at; and `seconds`, the CPU time.
 """
 
 import contextlib
@@ -54,7 +55,8 @@ def start_picasso() -> Locate:
                 multiprocess=False,
             )
         columns = ["frame", "x", "y", "net_gradient", "photons", "lpx", "lpy"]
-        return np.asarray(fits[columns], np.float64)
+        began = found.loc[fits.index, ["x", "y"]]  # it sorts its fits, and they keep their labels
+        return np.column_stack([fits[columns], began]).astype(np.float64)
 
     return locate
 
@@ -91,13 +93,13 @@ def start_smappy() -> Locate:
             found = found[np.argsort(-found.value)[:most]]
         rois = cut_rois(photons, found, int(box))
         if not len(rois):
-            return np.empty((0, 7))
+            return np.empty((0, 9))
         model = GaussianPSF(sigma)
         images = with_readout(rois.images, chip.readout_variance)
         result = model.fit(images, FitSettings().iterations, N_THREADS)
         without_readout(result, model, chip.readout_variance)
         fits = fit_to_localizations(result, rois, model, chip)
-        columns = ("photons", "x_err_pix", "y_err_pix")
+        columns = ("photons", "x_err_pix", "y_err_pix", "peak_x_pix", "peak_y_pix")
         return np.column_stack(
             [fits["frame"], fits["x_pix"], fits["y_pix"], rois.candidates.value, *(fits[c] for c in columns)]
         ).astype(np.float64)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.measure import save_figures
+from bench.outputs import save_figures
 from stream.load import load_config
 from stream.pipeline import Supervisor
 from train.movie import write_sample

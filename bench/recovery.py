@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.measure import children, save_figures
+from bench.measure import children
+from bench.outputs import save_figures
 from stream.load import load_config
 from stream.pipeline import Supervisor
 from stream.record.complete import recover

@@ -101,6 +101,14 @@ def match_scene(scene: Scene, found: Sequence[Array]) -> Matches:
     return Matches(rows, columns, n_truth, n_false)
 
 
+def localization_error(scene: Scene, found: Sequence[Array]) -> float:
+    """Root-mean-square error per axis of the matched emitters, pixels; infinite where none matches."""
+    matches = match_scene(scene, found)
+    pairs = zip(scene.truth, found, matches.truth, matches.found, strict=True)
+    error = np.concatenate([table[j][:, [X, Y]] - truth.xy[i] for truth, table, i, j in pairs])
+    return _rms(error) if error.size else float("inf")
+
+
 def score(scene: Scene, scene_bounds: Sequence[Array], found: Sequence[Array]) -> Score:
     """Score found tables (M, N_COLUMNS) of each frame against a scene and its `bench.scenes.bounds`."""
     matches = match_scene(scene, found)
@@ -114,7 +122,7 @@ def score(scene: Scene, scene_bounds: Sequence[Array], found: Sequence[Array]) -
     bound = np.concatenate([b[i] for b, i in zip(scene_bounds, matches.truth, strict=True)]) * pixel_nm
     bound = np.minimum(bound, RADIUS_NM)
     claimed = tables[:, [X_SD, Y_SD]] * pixel_nm
-    z = error / np.where(claimed > 0, claimed, np.nan)  # Picasso claims 0 for some fits that ran away
+    z = error / claimed
     enough = np.sum(alone) >= MIN_ISOLATED
     nan = float("nan")
     return Score(

@@ -1,8 +1,9 @@
-"""A run's progress in the terminal: one bar with frames/s, latency and puncta, notes above it."""
+"""A run in the terminal: one bar with frames/s, latency and puncta, notes above it, and how it ended."""
 
 import time
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -80,3 +81,37 @@ class RunBar:
         self._recent = [(t, n) for t, n in self._recent if now - t < RATE_WINDOW_S] + [(now, n_out)]
         (t0, n0), (t1, n1) = self._recent[0], self._recent[-1]
         return (n1 - n0) / (t1 - t0) if n1 > n0 else None
+
+
+def report(console: Console, folder: Path, info: dict[str, Any], problem: str) -> None:
+    """Say how a run ended and where it is.
+
+    Parameters
+    ----------
+    console
+        Where to say it.
+    folder
+        Run folder.
+    info
+        What its run.json holds; empty where nothing was recorded.
+    problem
+        Why it failed; empty otherwise.
+    """
+    counts, timings = info.get("counts", {}), info.get("timings", {})
+    if counts:
+        missing = counts.get("missing_by_cause") or {}
+        lost = "".join(f", {n} missing ({cause})" for cause, n in missing.items())
+        n_out = counts["frames_out"]
+        console.print(f"{n_out} {'frame' if n_out == 1 else 'frames'} analysed{lost}", soft_wrap=True)
+    if timings.get("frames_per_s"):
+        latency = timings["latency_ms"]
+        console.print(
+            f"{timings['frames_per_s']:.0f} frames/s, "
+            f"latency p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms"
+        )
+    if info.get("results") == "tables":
+        console.print(f"run {info['state'].split(':')[0]}: {folder}", soft_wrap=True)
+    elif info:
+        console.print(f"run not finished: {folder}", soft_wrap=True)
+    elif not problem:
+        console.print("stopped before the first frame: nothing was recorded")

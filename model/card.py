@@ -40,8 +40,12 @@ class Trained(_Part):
     optics: TrainedOptics
     threshold: Probability = Field(description="detection threshold on the probability")
     metrics: dict[str, float] = Field(description="figures on the standard benchmark")
-    training: dict[str, JsonValue] = Field(description="configuration of the training")
-    commit: str | None = Field(description="git commit of the code that trained it; null: not known")
+    training: dict[str, JsonValue] = Field(
+        description="stages, oldest first: steps, commit and configuration of each, null: not known"
+    )
+    commit: str | None = Field(
+        description="git commit of the code of the last stage, -dirty where it was changed; null: not known"
+    )
 
 
 class ModelCard(Trained):
@@ -69,8 +73,6 @@ class ModelCard(Trained):
     def _consistent(self) -> Self:
         if self.channels not in (CHANNELS, CHANNELS[:1]):
             raise ValueError(f"channels must be {', '.join(CHANNELS)}, or {CHANNELS[0]} alone")
-        if self.window % 2 == 0:
-            raise ValueError("window must be odd")
         return self
 
 

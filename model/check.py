@@ -1,5 +1,7 @@
 """The guide's check of the architecture, printed by `python -m model.network`."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -16,7 +18,7 @@ from model.maps import (
     LOG_SIGMA,
     LOGIT,
 )
-from model.network import CALCIUM_INPUTS, SIZES, Network, n_parameters
+from model.network import SIZES, Answer, Network, n_parameters
 from model.unet3d import UNet3d, UNet3dConfig
 
 SIDE = 256  # pixels of the frame whose cost is stated
@@ -74,8 +76,8 @@ def gflop_per_frame(network: Network, side: int = SIDE) -> float:
     Counted by PyTorch for convolutions; the network must be on the meta device, so that nothing is computed.
     """
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        frame = torch.zeros(1, n_channels(network), side, side)
-        network.eval().step(frame, torch.ones(1), *first_state(network, side))
+        frame = torch.zeros(1, network.n_channels, side, side)
+        network.eval().step(frame, torch.ones(1), *network.first_state(side, side))
     return float(counter.get_total_flops()) / 1e9
 
 
@@ -88,24 +90,27 @@ def check_step(network: Network) -> None:
         If the two ways do not agree.
     """
     network.eval()
-    side, n_answers = 2 * network.multiple, 2 if network.has_calcium else 1
-    frames = torch.randn(1, network.window, n_channels(network), side, side)
-    state = first_state(network, side)
-    answers: tuple[Tensor, ...] = ()
+    side, window = 2 * network.multiple, network.window
+    frames = torch.randn(window, network.n_channels, side, side)
+    answer = frame_by_frame(network, frames, [1] * window)[window // 2]
     with torch.no_grad():
-        for k in range(network.window):
-            out = network.step(frames[:, k], torch.ones(1), *state)
-            answers, state = out[:n_answers], out[n_answers:]
-        at_once = network(frames, torch.ones(1, network.window))
-    for answer, expected in zip(answers, at_once[:n_answers], strict=True):
-        torch.testing.assert_close(answer, expected)
+        at_once = network(frames[None], torch.ones(1, window))
+    n_answers = 2 if network.has_calcium else 1
+    torch.testing.assert_close(answer[:n_answers], at_once[:n_answers])
 
 
-def n_channels(network: Network) -> int:
-    """Channels of a network's frames."""
-    return 1 + CALCIUM_INPUTS if network.has_calcium else 1
+def frame_by_frame(network: Network, frames: Tensor, present: Sequence[int]) -> list[Answer]:
+    """Answers for the frames (T, C, H, W) of a movie, taken one after the other, as an engine does.
 
-
-def first_state(network: Network, side: int) -> tuple[Tensor, ...]:
-    """State before the first frame of a movie of side × side pixels."""
-    return tuple(torch.zeros(1, n, side // stride, side // stride) for n, stride in network.state_shapes())
+    Those that are not `present` hold what they hold, which must not matter.
+    """
+    late, n_frames = network.window // 2, len(frames)
+    after = torch.full((late, *frames.shape[1:]), 7.0)
+    state = network.first_state(*frames.shape[2:])
+    answers = []
+    with torch.no_grad():
+        for frame, is_there in zip(torch.cat([frames, after]), [*present, *([0] * late)], strict=True):
+            maps, *more = network.step(frame[None], torch.tensor([float(is_there)]), *state)
+            answers.append(Answer(maps, more.pop(0) if network.has_calcium else None))
+            state = tuple(more)
+    return answers[late : late + n_frames]

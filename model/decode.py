@@ -26,6 +26,9 @@ Maps = NDArray[np.float32]
 Table = NDArray[np.float64]
 
 MERGE_PX = 0.7  # pixels whose positions are closer than this tell of one punctum
+MIN_SECOND = (
+    0.7  # probability left over for a second punctum in the same place, which must be at least so sure
+)
 MIN_PROBABILITY = 0.02  # pixels below tell of nothing; a threshold must be higher
 _LOG_SIGMA_LOW, _LOG_SIGMA_HIGH = (math.log(sigma) for sigma in SIGMA_LIMITS_PX)
 _MIN_LOGIT = math.log(MIN_PROBABILITY / (1 - MIN_PROBABILITY))
@@ -33,6 +36,7 @@ _MIN_LOGIT = math.log(MIN_PROBABILITY / (1 - MIN_PROBABILITY))
 # Columns of a table of puncta.
 _X, _Y, _SD_X, _SD_Y, _LOG_PHOTONS, _BACKGROUND, _LOG_SIGMA, _PROBABILITY = range(8)
 _N_COLUMNS = 8
+_XX, _XY, _YY = range(8, 11)  # second moments, while the table is made
 
 
 def decode(maps: Maps, calcium: Maps | None, threshold: float, excess: float = 1.0) -> Localizations:
@@ -41,7 +45,10 @@ def decode(maps: Maps, calcium: Maps | None, threshold: float, excess: float = 1
     Going down the pixels' probabilities, each joins the strongest punctum whose strongest pixel lies less
     than `MERGE_PX` from its own position, or starts a new one. A punctum has the sum of its pixels'
     probabilities (clipped to 1), and their means, weighted by probability, of everything else; photons
-    are averaged as logarithms. Puncta outside the image, or not above the threshold, are left out.
+    are averaged as logarithms. Where more than `MIN_SECOND` is left over, the pixels tell of two puncta,
+    one standard deviation of their positions to either side of the mean, along the axis of their largest
+    spread; the one towards the strongest pixel has the probability 1, the other what is left over. Puncta
+    outside the image, or not above the threshold, are left out.
 
     Parameters
     ----------
@@ -85,7 +92,8 @@ def _puncta(maps: Maps, threshold: float) -> Table:
     cells = empty_cells(x, y, MERGE_PX)
     near = np.empty(max(len(x), 1), np.int64)
     punctum = np.empty(len(x), np.int64)  # of each strongest pixel
-    puncta = np.zeros((len(x), _N_COLUMNS))
+    strongest = np.empty(len(x), np.int64)  # pixel of each punctum
+    puncta = np.zeros((len(x), _YY + 1))
     n = 0
     for i in range(len(x)):
         mine = n
@@ -94,21 +102,44 @@ def _puncta(maps: Maps, threshold: float) -> Table:
             if (x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2 < MERGE_PX**2:
                 mine = min(mine, punctum[j])
         if mine == n:
-            punctum[i] = n
+            punctum[i], strongest[n] = n, i
             put(cells, i, x[i], y[i])
             n += 1
         p = pixels[i, _PROBABILITY]
         puncta[mine, :_PROBABILITY] += p * pixels[i, :_PROBABILITY]
         puncta[mine, _PROBABILITY] += p
+        puncta[mine, _XX] += p * x[i] * x[i]
+        puncta[mine, _XY] += p * x[i] * y[i]
+        puncta[mine, _YY] += p * y[i] * y[i]
+    told = np.empty((2 * n, _N_COLUMNS))
     kept = 0
     for i in range(n):
         p = puncta[i, _PROBABILITY]
-        puncta[i, :_PROBABILITY] /= p
-        px, py = puncta[i, _X], puncta[i, _Y]
-        if p > threshold and -0.5 <= px <= width - 0.5 and -0.5 <= py <= height - 0.5:
-            puncta[kept] = puncta[i]
-            kept += 1
-    return puncta[:kept]
+        mean = puncta[i] / p
+        are_two = p - 1 > MIN_SECOND
+        dx, dy = _spread(mean, x[strongest[i]], y[strongest[i]]) if are_two else (0.0, 0.0)
+        for side in range(1 + are_two):
+            told[kept] = mean[:_N_COLUMNS]
+            told[kept, _PROBABILITY] = p - 1 if side else p
+            px, py = mean[_X] + (1 - 2 * side) * dx, mean[_Y] + (1 - 2 * side) * dy
+            told[kept, _X], told[kept, _Y] = px, py
+            is_inside = -0.5 <= px <= width - 0.5 and -0.5 <= py <= height - 0.5
+            kept += is_inside and told[kept, _PROBABILITY] > threshold
+    return told[:kept]
+
+
+@njit(cache=True, nogil=True)
+def _spread(mean: NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
+    """Standard deviation of positions along the axis where it is largest, as a vector to the side of x, y."""
+    xx = mean[_XX] - mean[_X] ** 2
+    yy = mean[_YY] - mean[_Y] ** 2
+    xy = mean[_XY] - mean[_X] * mean[_Y]
+    half = (xx - yy) / 2
+    sd = math.sqrt(max((xx + yy) / 2 + math.sqrt(half**2 + xy**2), 0.0))
+    angle = math.atan2(xy, half) / 2
+    dx, dy = sd * math.cos(angle), sd * math.sin(angle)
+    is_there = (x - mean[_X]) * dx + (y - mean[_Y]) * dy >= 0
+    return (dx, dy) if is_there else (-dx, -dy)
 
 
 @njit(cache=True, nogil=True)

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from model.baseline import BASELINE_RATE
 from model.card import CHANNELS, FORMAT, ModelCard, Trained, card_path, sha256
 from model.engines.base import ModelError
+from model.maps import state_sizes
 from model.network import Network
 
 OPSET = 18
-TOLERANCE = 1e-4  # between the graph and PyTorch, relative above 1
+TOLERANCE = 1e-5  # between the graph and PyTorch, relative to an answer's largest value where that is above 1
 # Sides of the frames that a graph is checked on, in multiples of the network's; it is traced on the first.
 _CHECKED = ((8, 6), (5, 9), (1, 1))
 
@@ -50,18 +51,10 @@ def export(network: Network, path: Path, trained: Trained) -> ModelCard:
         If the graph answers differently from PyTorch or not with finite numbers (nothing is written then),
         or if the files cannot be written.
     """
-    if path.suffix != ".onnx":
-        raise ModelError(f"{path} must end in .onnx")
+    check_path(path)
     network = copy.deepcopy(network).eval().cpu()
     graph = _trace(network)
-    difference = _difference(network, graph)
-    if not np.isfinite(difference):
-        raise ModelError(f"{path} is not written: the network's answers are not finite numbers")
-    if difference > TOLERANCE:
-        raise ModelError(
-            f"{path} is not written: the graph's answers differ from PyTorch's by {difference:.1e}, "
-            f"more than {TOLERANCE:.0e}"
-        )
+    check_graph(graph, network)
     card = ModelCard(
         **dict(trained),
         format=FORMAT,
@@ -81,6 +74,38 @@ def export(network: Network, path: Path, trained: Trained) -> ModelCard:
     return card
 
 
+def check_path(path: Path) -> None:
+    """See whether a graph can be written there, before the work.
+
+    Raises
+    ------
+    ModelError
+        If the name does not end in .onnx or there is no such folder.
+    """
+    if path.suffix != ".onnx":
+        raise ModelError(f"{path} must end in .onnx")
+    if not path.parent.is_dir():
+        raise ModelError(f"cannot write {path}: there is no folder {path.parent}")
+
+
+def check_graph(graph: bytes, network: Network) -> None:
+    """See whether a graph answers as the network does, on random frames of several sizes.
+
+    Raises
+    ------
+    ModelError
+        If not, or if the answers are not finite numbers.
+    """
+    difference = _difference(network, graph)
+    if not np.isfinite(difference):
+        raise ModelError("the network is not exported: its answers are not finite numbers")
+    if difference > TOLERANCE:
+        raise ModelError(
+            f"the network is not exported: the graph's answers differ from PyTorch's by {difference:.1e}, "
+            f"more than {TOLERANCE:.0e}"
+        )
+
+
 def receptive_field_px(network: Network) -> int:
     """Side of the square of pixels whose localization depends on a single pixel of the answered frame.
 
@@ -93,7 +118,7 @@ def receptive_field_px(network: Network) -> int:
         first = side // 2 // network.multiple * network.multiple
         extent = 0
         for pixel in (first, first + network.multiple - 1):
-            frames = torch.zeros(1, network.window, _n_channels(network), side, side)
+            frames = torch.zeros(1, network.window, network.n_channels, side, side)
             frames[0, middle, 0, pixel, pixel] = torch.nan
             with torch.inference_mode():
                 maps = network(frames, torch.ones(1, network.window)).maps
@@ -115,16 +140,13 @@ class _Step(nn.Module):
         return self.network.step(frame, present, *state)
 
 
-def _n_channels(network: Network) -> int:
-    return len(CHANNELS) if network.has_calcium else 1
-
-
 def _inputs(network: Network, cells: tuple[int, int], present: float = 1.0) -> tuple[Tensor, ...]:
     """Random frame and state of `cells` multiples of height and width."""
     height, width = (n * network.multiple for n in cells)
     random = torch.Generator().manual_seed(0)  # one of its own: training may go on after an export
-    frame = torch.randn(1, _n_channels(network), height, width, generator=random)
-    states = (torch.randn(1, n, height // s, width // s, generator=random) for n, s in network.state_shapes())
+    frame = torch.randn(1, network.n_channels, height, width, generator=random)
+    sizes = state_sizes(network.state_shapes(), height, width)
+    states = (torch.randn(size, generator=random) for size in sizes)
     return frame, torch.tensor([present]), *states
 
 
@@ -189,7 +211,7 @@ def _bare(model: onnx.ModelProto) -> bytes:
 
 
 def _difference(network: Network, graph: bytes) -> float:
-    """Largest difference between PyTorch and ONNX Runtime on random frames of several sizes, as `TOLERANCE`.
+    """Largest difference between PyTorch and ONNX Runtime, as `TOLERANCE` has it.
 
     Not finite where either's answers are not.
     """
@@ -203,5 +225,5 @@ def _difference(network: Network, graph: bytes) -> float:
                 wanted = [answer.numpy() for answer in network.step(*inputs)]
             found = session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True)})
             for a, b in zip(wanted, found, strict=True):
-                differences.append(np.max(np.abs(a - b) / np.maximum(np.abs(a), 1)))
+                differences.append(np.abs(a - b).max() / np.maximum(np.abs(a).max(), 1))
     return float(np.max(differences))

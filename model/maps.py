@@ -4,6 +4,7 @@ Plain arithmetic that works on NumPy arrays and torch tensors alike, so that tra
 engine share it.
 """
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,6 +24,13 @@ MAX_OFFSET_PX = 2.5  # offsets reach the 5 × 5 pixels around a pixel
 # Anscombe's constant: with it, the square root of Poisson counts has nearly constant variance.
 ANSCOMBE = 3 / 8
 CENTRE = 8.0  # 2√x of 16 photons, a usual background, becomes 0
+
+
+def state_sizes(
+    state_shapes: Iterable[tuple[int, int]], height: int, width: int
+) -> list[tuple[int, int, int, int]]:
+    """Sizes of a network's states, given by channels and stride, for frames of a height and width."""
+    return [(1, channels, height // stride, width // stride) for channels, stride in state_shapes]
 
 
 def normalize(photons: T, read_variance: T | float = 0.0) -> T:

@@ -14,11 +14,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.maps import DX, DY, LOG_PHOTONS, LOG_SD_PHOTONS, LOG_SD_X, LOG_SD_Y, LOGIT, MAX_OFFSET_PX, N_MAPS
+from model.maps import (
+    DX,
+    DY,
+    LOG_PHOTONS,
+    LOG_SD_PHOTONS,
+    LOG_SD_X,
+    LOG_SD_Y,
+    LOGIT,
+    MAX_OFFSET_PX,
+    N_MAPS,
+    state_sizes,
+)
 
 CALCIUM_INPUTS = 2  # the calcium frame and its slow baseline
 # Slow, because training ends with these statistics frozen: they should be the mean of many batches.
 BATCHNORM_MOMENTUM = 0.02
+# Quarter-resolution pixels averaged into a context (48 full pixels, a training crop), and between contexts.
+CONTEXT_SIZE, CONTEXT_STRIDE = 12, 4
 MIN_PROBABILITY = 0.01  # what an untrained network says of every pixel
 
 
@@ -47,9 +60,18 @@ class Network(nn.Module, ABC):
     multiple: int
     has_calcium: bool
 
+    @property
+    def n_channels(self) -> int:
+        """Channels of a frame."""
+        return 1 + CALCIUM_INPUTS if self.has_calcium else 1
+
     @abstractmethod
     def forward(self, frames: Tensor, present: Tensor) -> Answer:
         """Answer for the middle of windows: frames (B, T, C, H, W), `present` (B, T) 1 or 0 (missing)."""
+
+    def log_odds(self, frames: Tensor, present: Tensor) -> Tensor | None:
+        """Answer of `forward` on calcium alone, where localization is not learned."""
+        return self.forward(frames, present).calcium
 
     @abstractmethod
     def step(self, frame: Tensor, present: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
@@ -62,7 +84,7 @@ class Network(nn.Module, ABC):
         present
             (1,): 0 where there is no such frame (after the last one, or lost), else 1.
         state
-            What the last step returned, or zeros of `state_shapes` at the start.
+            What the last step returned, or `first_state`.
 
         Returns
         -------
@@ -73,6 +95,10 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def state_shapes(self) -> tuple[tuple[int, int], ...]:
         """Channels and stride of each state: tensors of (1, channels, H / stride, W / stride)."""
+
+    def first_state(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """State before the first frame of a movie: zeros."""
+        return tuple(torch.zeros(size) for size in state_sizes(self.state_shapes(), height, width))
 
     @abstractmethod
     def decoders(self) -> dict[str, tuple[nn.Module, ...]]:
@@ -150,6 +176,26 @@ class FrameEncoder(nn.Module):
         return features
 
 
+class Context(nn.Module):
+    """What the puncta around look like, for every place: a wide average, worked on and added.
+
+    Two puncta too close to be told apart by their shape are told by their light, but only by who knows
+    how bright, wide and frequent puncta are here.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = convolution(width, width, 1)
+        self.second = convolution(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (B, width, H, W); H and W are multiples of `CONTEXT_STRIDE`."""
+        border = (CONTEXT_SIZE - CONTEXT_STRIDE) // 2
+        around = functional.avg_pool2d(x, CONTEXT_SIZE, CONTEXT_STRIDE, border, count_include_pad=False)
+        around = self.second(functional.silu(self.first(around)))
+        return x + functional.interpolate(around, scale_factor=float(CONTEXT_STRIDE), mode="bilinear")
+
+
 class LocalizationDecoder(nn.Module):
     """Trunk at half and quarter resolution over the features of a window, and the maps."""
 
@@ -159,6 +205,7 @@ class LocalizationDecoder(nn.Module):
         self.fuse = convolution(config.window * config.features, half, 1)
         self.before = nn.Sequential(*(ResidualBlock(half) for _ in range(config.half_blocks - 1)))
         self.down = convolution(half, quarter, 2, stride=2)
+        self.context = Context(quarter)
         self.deep = nn.Sequential(*(ResidualBlock(quarter) for _ in range(config.quarter_blocks)))
         self.up = convolution(quarter, half, 1)
         self.after = ResidualBlock(half)
@@ -169,7 +216,7 @@ class LocalizationDecoder(nn.Module):
     def forward(self, window: Tensor) -> Tensor:
         """(B, window · features, H/2, W/2) to maps (B, N_MAPS, H, W)."""
         x = self.before(functional.silu(self.fuse(window)))
-        deep = self.deep(functional.silu(self.down(x)))
+        deep = self.deep(self.context(functional.silu(self.down(x))))
         up = functional.interpolate(self.up(deep), scale_factor=2.0, mode="nearest")
         return bound_maps(self.unfold(self.head(self.after(functional.silu(x + up)))))
 
@@ -182,6 +229,7 @@ class CalciumDecoder(nn.Module):
         width = config.calcium
         self.fuse = convolution(config.window * width, width, 1)
         self.puncta = convolution(config.features, width, 2, stride=2)
+        self.context = Context(width)
         self.block = ResidualBlock(width)
         self.head = nn.Conv2d(width, 16, 1)
         self.unfold = nn.PixelShuffle(4)
@@ -190,19 +238,17 @@ class CalciumDecoder(nn.Module):
     def forward(self, window: Tensor, puncta: Tensor) -> Tensor:
         """(B, window · calcium, H/4, W/4) and (B, features, H/2, W/2) to log-odds (B, 1, H, W)."""
         x = functional.silu(self.fuse(window) + self.puncta(puncta))
-        log_odds: Tensor = self.unfold(self.head(self.block(x)))
+        log_odds: Tensor = self.unfold(self.head(self.block(self.context(x))))
         return log_odds
 
 
 class StreamingNetwork(Network):
     """Features once a frame, a window of them fused; see the module's docstring."""
 
-    multiple = 4
+    multiple = 4 * CONTEXT_STRIDE
 
     def __init__(self, config: StreamingConfig) -> None:
         super().__init__()
-        if config.window % 2 == 0:
-            raise ValueError(f"the window is {config.window} frames; it must be odd")
         self.config = config
         self.window = config.window
         self.has_calcium = config.calcium > 0
@@ -215,13 +261,11 @@ class StreamingNetwork(Network):
     def forward(self, frames: Tensor, present: Tensor) -> Answer:
         """Answer for the middle of windows; missing frames count as features of zero."""
         features = self._features(self.encoder, frames[:, :, :1], present)
-        maps = self.localization(features.flatten(1, 2))
-        if not self.has_calcium:
-            return Answer(maps, None)
-        calcium = self._features(self.calcium_encoder, frames[:, :, 1:], present)
-        # Detached: learning calcium must not cost localization.
-        middle = features[:, self.window // 2].detach()
-        return Answer(maps, self.calcium(calcium.flatten(1, 2), middle))
+        return Answer(self.localization(features.flatten(1, 2)), self._calcium(features, frames, present))
+
+    def log_odds(self, frames: Tensor, present: Tensor) -> Tensor | None:
+        """Without the localization decoder, most of the work."""
+        return self._calcium(self._features(self.encoder, frames[:, :, :1], present), frames, present)
 
     def step(self, frame: Tensor, present: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """Encode the newest frame, answer for the middle of the window, move the window on."""
@@ -249,6 +293,14 @@ class StreamingNetwork(Network):
             "localization": (self.localization,),
         }
         return parts | ({"calcium": (self.calcium_encoder, self.calcium)} if self.has_calcium else {})
+
+    def _calcium(self, features: Tensor, frames: Tensor, present: Tensor) -> Tensor | None:
+        if not self.has_calcium:
+            return None
+        calcium = self._features(self.calcium_encoder, frames[:, :, 1:], present)
+        # Detached: learning calcium must not cost localization.
+        log_odds: Tensor = self.calcium(calcium.flatten(1, 2), features[:, self.window // 2].detach())
+        return log_odds
 
     def _features(self, encoder: nn.Module, frames: Tensor, present: Tensor) -> Tensor:
         n_batch, n_frames = present.shape

@@ -110,8 +110,6 @@ class UNet3d(Network):
 
     def __init__(self, config: UNet3dConfig) -> None:
         super().__init__()
-        if config.window % 2 == 0:
-            raise ValueError(f"the window is {config.window} frames; it must be odd")
         base = config.base_channels
         self.config = config
         self.window = config.window
@@ -149,8 +147,7 @@ class UNet3d(Network):
 
     def state_shapes(self) -> tuple[tuple[int, int], ...]:
         """The earlier frames themselves, zeros where missing: all their channels, the oldest first."""
-        n_channels = 1 + (CALCIUM_INPUTS if self.has_calcium else 0)
-        return (((self.window - 1) * n_channels, 1),)
+        return (((self.window - 1) * self.n_channels, 1),)
 
     def decoders(self) -> dict[str, tuple[nn.Module, ...]]:
         """Modules by task."""

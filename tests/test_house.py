@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -94,6 +95,11 @@ def test_doctor_names_what_it_found_and_the_engine(piezo1):
         (["train", "-o", "x", "--overfit", "--resume"], 2, "--overfit starts afresh"),
         (["train", "-o", "x", "--checkpoint", "no.pth"], 1, "cannot read checkpoint no.pth"),
         (["export", "no.pth", "-o", "x.onnx"], 1, "cannot read checkpoint no.pth"),
+        (["bench", "localization", "--figure", "x.xyz"], 2, "x.xyz: its name must end in .png or .svg"),
+        (["bench", "localization", "--condition", "nonsense"], 2, "contains 'nonsense'; there are: isolated"),
+        (["bench", "pipeline", "--json", "no/x.json"], 2, "no/x.json: there is no folder no"),
+        (["bench", "calcium", "--model", "no.onnx"], 1, "there is no no.onnx"),
+        (["bench", "frames", "--data", "no"], 2, "--data must be a folder that holds it"),
     ],
 )
 def test_a_mistake_gives_one_sentence_and_an_exit_code(
@@ -142,6 +148,33 @@ def test_a_mistake_shows_no_traceback(tmp_path):
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert answer.returncode == 1
     assert answer.stderr.startswith("error: ") and answer.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "extra"),
+    [
+        ("trackpy", ["bench", "localization"], "bench"),
+        ("torch", ["bench", "calcium"], "train"),
+        ("torch", ["simulate", "-o", "x"], "train"),
+        ("lightning", ["train", "-o", "x"], "train"),
+        ("torch", ["export", "x.pth", "-o", "x.onnx"], "train"),
+    ],
+)
+def test_an_extra_that_is_missing_is_named(tmp_path, missing, arguments, extra):
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv[1:] = {arguments!r}; "
+        "import piezo1; piezo1.main()"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    sentence = f"error: this needs {missing}: pip install -c constraints.txt -e '.[{extra}]'\n"
+    assert (answer.returncode, answer.stderr) == (1, sentence)
+
+
+def test_every_extra_brings_what_it_is_said_to():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    for package, extra in command_line.EXTRAS.items():
+        assert any(requirement.startswith(f"{package}>=") for requirement in extras[extra]), package
 
 
 def test_the_guides_spelling_of_options_works(piezo1, tmp_path):

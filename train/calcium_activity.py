@@ -5,14 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from train.calcium_scene import CalciumScene
+from train.calcium_scene import TAIL, CalciumScene
 from train.random import Random
 
 OPEN_FRACTION = 0.5  # a channel counts as open while ΔF/F0 is at least this fraction of its peak
 END_FRACTION = 0.1  # an event ends where ΔF/F0 falls under this fraction of its peak
-TAIL = math.log(
-    100
-)  # decay times until the source is at rest again, at a hundredth of the peak, and may open
 AT_REST = -1.0
 
 
@@ -45,9 +42,9 @@ class Activity:
     def begin_anywhere(self) -> None:
         """Put every source at some point of its endless past: at rest, or in an event of any age."""
         scene, random, shape = self._scene, self._random, tuple(self.age.shape)
-        mean_length = scene.rise_frames + (scene.tau_low + scene.tau_high) / 2 * TAIL
         # Renewal theory: long events are met in proportion to their length.
-        running = random.chance(shape, self._rate * self._length / (1 + self._rate * mean_length))
+        cycle = scene.mean_busy_frames - 1 + 1 / self._rate
+        running = random.chance(shape, self._length / cycle)
         self.age = torch.where(running, (random.uniform(shape) * self._length).floor(), AT_REST)
 
     @property

@@ -18,8 +18,6 @@ from train.population import Population, Snapshot
 from train.random import Random
 from train.scene import Scene
 
-SPARK_FRAMES = 40.0  # about how long a spark keeps its source busy
-
 
 @dataclass(frozen=True, slots=True)
 class CalciumFrame:
@@ -85,10 +83,11 @@ class CalciumChannel:
         self._still = still_light(scene, calcium, population.xy, is_alive, random)
         area = (self._field[1] - self._field[0]).prod()
         per_frame = calcium.spark_rate * area
-        n_sparks = math.ceil(2 * SPARK_FRAMES * float(per_frame.max()))
+        busy = calcium.mean_busy_frames
+        n_sparks = math.ceil(2 * float((busy * per_frame).max()))  # at most half of them are busy
         # Sources that are busy start nothing new, so idle ones start more often.
         chance = per_frame / max(n_sparks, 1)
-        spark_rate = (chance / (1 - SPARK_FRAMES * chance)).expand(-1, n_sparks)
+        spark_rate = (chance / (1 - (busy - 1) * chance)).expand(-1, n_sparks)
         self.activity = Activity(calcium, torch.cat([calcium.rate * is_alive, spark_rate], 1), random)
         self.waves = Waves(calcium, scene.size, random)
         self._track, self._xy = population.track_id, population.xy

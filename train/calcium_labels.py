@@ -11,6 +11,9 @@ from train.population import Snapshot
 from train.sensor import Sensor
 
 ELSEWHERE_WEIGHT = 0.02  # of pixels without a punctum, so that the map stays quiet there
+# Of open ones: "open" is probability ½, and F1 is best at a posterior of half of the F1 that can be reached
+# (Lipton et al., ECML 2014), which for tethered indicators is about ⅓.
+OPEN_WEIGHT = 2.0
 MIN_SNR = 2.0  # an open channel below this signal-to-noise ratio in its frame is not counted
 CLOSED, OPEN, NOT_KNOWN = 0, 1, 2
 
@@ -19,8 +22,8 @@ def calcium_labels(puncta: Snapshot, frame: CalciumFrame, sensor: Sensor) -> tup
     """Labels and weights of the pixels (B, H, W).
 
     The 3 × 3 pixels around every living punctum, bright or dark, are 1 where it is open and 0 where it is
-    closed, with the weight 1; where puncta meet, the nearest decides. The weight is 0 where it is
-    not known: below half the peak of an event (which nobody could call open or closed), where the
+    closed, with the weights OPEN_WEIGHT and 1; where puncta meet, the nearest decides. The weight is 0
+    where it is not known: below half the peak of an event (which nobody could call open or closed), where the
     open channel is lost in the noise, and where a spark or a bleached punctum's event lies so close that
     it could be the punctum's own. All other pixels are 0 with a small weight.
     """
@@ -65,5 +68,6 @@ def _paint(puncta: Snapshot, state: Tensor, shape: torch.Size) -> tuple[Tensor, 
     pixels = torch.full((n_batch, height * width + 1), -1, device=state.device)
     pixels.scatter_(1, index, state.repeat_interleave(9, 1))
     pixels = pixels[:, :-1].view(n_batch, height, width)
+    is_open = pixels == OPEN
     weight = torch.where(pixels == -1, ELSEWHERE_WEIGHT, torch.where(pixels == NOT_KNOWN, 0.0, 1.0))
-    return (pixels == OPEN).float(), weight
+    return is_open.float(), torch.where(is_open, OPEN_WEIGHT, weight)

@@ -1,8 +1,12 @@
 """What the calcium channel of a batch of samples is made of: one value a sample, as in `train.scene`."""
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
+
+# Decay times until a source is at rest again, at a hundredth of the peak, and may open.
+TAIL = math.log(100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,3 +76,8 @@ class CalciumScene:
     bleach_life: Tensor
     bleed: Tensor
     structures: Tensor
+
+    @property
+    def mean_busy_frames(self) -> Tensor:
+        """Mean frames from an onset until the source may open again (B, 1); they are whole, hence the ½."""
+        return self.rise_frames + (self.tau_low + self.tau_high) / 2 * TAIL - 0.5

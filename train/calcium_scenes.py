@@ -1,26 +1,26 @@
 """The range of calcium channels that a network is trained on, and one random draw for every sample."""
 
-from typing import Annotated
-
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from train.calcium_scene import CalciumScene
 from train.random import Random
-from train.ranges import Fraction, Range, Ranges
+from train.ranges import Fraction, Frames, Range, Ranges
 from train.scene import Scene
 
 
 class CalciumScenes(Ranges):
     """Ranges (low, high) that calcium channels are drawn from, and the shares of samples that are special."""
 
-    tethered: Fraction = Field(0.4, description="share of samples with an indicator on the channel itself")
+    tethered: Fraction = Field(0.5, description="share of samples with an indicator on the channel itself")
     rest: Range = Field((15.0, 300.0), description="cytosolic F0, photo-electrons per pixel; log-uniform")
     tethered_rest: Range = Field((1.0, 20.0), description="background of tethered indicators; log-uniform")
     spot_photons: Range = Field((50.0, 1000.0), description="resting tethered punctum a frame; log-uniform")
-    rate: Range = Field((0.003, 0.06), description="events per punctum and frame; log-uniform")
-    rise_frames: tuple[Annotated[int, Field(ge=1)], int] = Field((1, 4), description="frames to the peak")
+    rate: Range = Field(
+        (0.003, 0.06), description="chance of a punctum at rest to open, per frame; log-uniform"
+    )
+    rise_frames: tuple[Frames, Frames] = Field((1, 4), description="frames to the peak")
     tau_frames: Range = Field((3.0, 10.0), description="decay time of an event, frames; uniform")
     dff: Range = Field((0.1, 1.2), description="peak ΔF/F0 of a cytosolic event; uniform")
     tethered_dff: Range = Field((0.3, 4.0), description="peak ΔF/F0 of a tethered indicator; uniform")

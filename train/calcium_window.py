@@ -17,7 +17,7 @@ from train.random import Random
 from train.scene import Scene
 from train.sensor import Sensor
 
-EARLIER_FRAMES = (1.0, 201.0)  # frames that the baseline has seen before a window; log-uniform
+EARLIER_FRAMES = (3.0, 301.0)  # frames that the baseline has seen before a window; log-uniform
 
 
 class CalciumWindow:

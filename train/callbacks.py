@@ -83,15 +83,20 @@ class Validate(pl.Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """What the best was, so that a resumed training knows."""
-        return {"best": self.best.as_dict() if self.best else None, "best_step": self.best_step}
+        """What the best was and what came before, so that a resumed training knows."""
+        return {
+            "best": self.best.as_dict() if self.best else None,
+            "best_step": self.best_step,
+            "earlier": self._meta["earlier"],
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the best over."""
+        """Take that over."""
         if state_dict["best"] is not None:
             undefined = dict.fromkeys(Figures.__dataclass_fields__, math.nan)
             self.best = Figures(**undefined | state_dict["best"])
         self.best_step = state_dict["best_step"]
+        self._meta["earlier"] = state_dict.get("earlier")  # None: of a version that did not know
 
 
 class SaveLast(pl.Callback):

@@ -12,7 +12,7 @@ from train.card_data import Array, CardData, Example
 from train.simulation_config import SimulationError
 
 # Okabe & Ito's palette, distinguishable by colour-blind readers.
-PUNCTUM, OPEN, BARS = "#56B4E9", "#E69F00", "#0072B2"
+PUNCTUM, ON, BARS = "#56B4E9", "#E69F00", "#0072B2"
 CROP_PX = 96  # examples are cut to their middle, so that puncta can be seen
 MAX_BINS = 40
 LOG_SPAN = 20.0  # quantities that span more than this factor get a logarithmic axis
@@ -79,7 +79,7 @@ def _show(axes: Axes, example: Example, image: NDArray[np.float32] | None, marke
     if marked:
         seen = np.all(np.abs(example.xy - centre) < half, axis=1)
         x, y = example.xy[seen].T
-        edges = np.where(example.is_open[seen], OPEN, PUNCTUM)
+        edges = np.where(example.is_on[seen], ON, PUNCTUM)
         axes.scatter(x, y, s=34, facecolors="none", edgecolors=edges.tolist(), linewidths=0.9)
 
 

@@ -25,12 +25,12 @@ DARK, AMPLITUDE, DURATION = "length of blinks / frames", "events: peak ΔF/F0", 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One frame: images (H, W), positions (N, 2) of the puncta in pixels, which of them (N,) are open."""
+    """One frame: images (H, W), positions (N, 2) of the puncta in pixels, whose (N,) event is on."""
 
     piezo1: NDArray[np.float32]
     calcium: NDArray[np.float32] | None
     xy: Array
-    is_open: NDArray[np.bool_]
+    is_on: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _example(sample: Path, truth: Truth, k: int) -> Example:
         raise SimulationError(f"{sample / 'movie.tif'} cannot be read: {error}") from error
     rows = truth.puncta[truth.puncta["frame"] == frame]
     xy = rows[["x_nm", "y_nm"]].to_numpy(np.float64) / truth.pixel_size_nm
-    return Example(piezo1, calcium, xy, rows["calcium_open"].to_numpy(np.bool_))
+    return Example(piezo1, calcium, xy, rows["calcium_on"].to_numpy(np.bool_))
 
 
 def _column(table: pd.DataFrame, name: str) -> Array:

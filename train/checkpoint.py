@@ -1,7 +1,7 @@
 """Networks on disk: weights, kind and configuration, written whole or not at all, read without pickle."""
 
+import io
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has checkpoint format {checkpoint['format']}, this version reads {FORMAT}"
         )
+    weights, meta = checkpoint["state_dict"], checkpoint["meta"]
+    if not (
+        isinstance(checkpoint["network"], dict)
+        and isinstance(weights, dict)
+        and all(isinstance(value, Tensor) for value in weights.values())
+        and isinstance(meta, dict)
+        and isinstance(meta.get("config", {}), dict)
+    ):
+        raise CheckpointError(
+            f"{path} is damaged: a part of it is not what piezo1 train writes; copy it again"
+        )
     return checkpoint
 
 
@@ -65,10 +76,12 @@ def read_file(path: Path) -> Any:
         If the file cannot be read so.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes can raise anything here
         raise CheckpointError(
             f"{path} is not a checkpoint (or an incomplete one): copy it again or take another"
         ) from error

@@ -10,6 +10,7 @@ from train.errors import TrainingError
 from train.fit_config import FitConfig
 from train.fit_load import load_fit_config
 from train.scenes import SceneData
+from train.stages import earlier_stages
 from train.start import load_start
 from train.task import Task
 from train.trainer import LAST, Outcome, denormals_as_zero, make_trainer, run, seeded_network, validation
@@ -52,6 +53,7 @@ def fit(
     """
     last = folder / LAST
     network = seeded_network(config)
+    earlier = None  # a resumed training knows
     if resume:
         _check_resume(config, folder, checkpoint)
     elif last.exists():
@@ -59,13 +61,30 @@ def fit(
     else:
         for note in load_start(network, config, checkpoint):
             console.print(f"from {note}", markup=False, soft_wrap=True)
+        earlier = earlier_stages(config.model, checkpoint)
     validator = Validator(validation_batches(config), config.validation)
-    validate = validation(config, folder, validator)
+    validate = validation(config, folder, validator, earlier)
     trainer = make_trainer(config, folder, console, validate, gpu=gpu, save=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    make_folder(folder, config)
     run(trainer, Task(network, config), SceneData(config), folder, last if resume else None)
     return Outcome.of(validate, folder)
+
+
+def make_folder(folder: Path, config: FitConfig) -> None:
+    """Make the folder of a training, with its configuration in it.
+
+    Raises
+    ------
+    TrainingError
+        If it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write in {folder}: {error.strerror or error}; choose another folder"
+        ) from error
 
 
 def _check_resume(config: FitConfig, folder: Path, checkpoint: Path | None) -> None:

@@ -5,13 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from train.ranges import Fraction, NotNegative, Positive, Range
 from train.training_scenes import TrainingScenes
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(gt=0)]
-Range = tuple[Positive, Positive]
 
 
 class Section(BaseModel):
@@ -59,8 +56,8 @@ class DataConfig(Section):
     """Batches of simulated crops."""
 
     batch_size: Count = Field(32, description="crops in a batch of one device")
-    crop_px: Annotated[int, Field(ge=16, multiple_of=8)] = Field(
-        48, description="side of the training crops in pixels, a multiple of 8"
+    crop_px: Annotated[int, Field(ge=16, multiple_of=16)] = Field(
+        48, description="side of the training crops in pixels, a multiple of 16"
     )
     num_workers: Annotated[int, Field(ge=0)] = Field(
         0, description="processes that simulate; 0: the training process does, on its device"
@@ -85,7 +82,7 @@ class TrainingConfig(Section):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.998, description="decay of the moving average of the weights, which is what is kept; 0: none"
     )
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of weights and scenes")
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(0, description="seed of weights and scenes")
     strategy: str = Field("auto", description="strategy of Lightning, e.g. ddp")
     devices: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         1, description="number of devices on each node, or auto"
@@ -135,8 +132,8 @@ class ValidationConfig(Section):
     """Fixed scenes of another seed, judged by the decoded localizations."""
 
     num_samples: Count = Field(64, description="simulated crops")
-    crop_px: Annotated[int, Field(ge=32, multiple_of=8)] = Field(
-        128, description="side of these crops, pixels"
+    crop_px: Annotated[int, Field(ge=32, multiple_of=16)] = Field(
+        128, description="side of these crops in pixels, a multiple of 16"
     )
     seed: Annotated[int, Field(ge=0)] = Field(1_000_000, description="seed of these scenes")
     threshold: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="detection threshold")
@@ -165,6 +162,14 @@ class FitConfig(Section):
             raise ValueError("model.in_channels is 2, so simulation.calcium is needed: {} takes its defaults")
         if self.model.in_channels == 1 and self.simulation.calcium is not None:
             raise ValueError("model.in_channels is 1, so simulation.calcium would be wasted: leave it out")
+        learns_localization = not (self.model.freeze_encoder and self.model.freeze_localization)
+        loss = self.loss
+        lasting = (loss.detection_weight, loss.offset_weight, loss.background_weight, loss.sigma_weight)
+        if learns_localization and not any(lasting):
+            raise ValueError(
+                "loss.detection_weight, offset_weight, background_weight and sigma_weight are all 0, so "
+                "there is nothing to learn (pixel_weight counts in the first steps only): raise one of them"
+            )
         if self.validation.seed == self.training.seed:
             raise ValueError("validation.seed must differ from training.seed: else it judges what it learned")
         return self

@@ -1,14 +1,14 @@
 """Reading a training's configuration: its YAML, overrides from the command line, errors in words."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from train.errors import FitConfigError
 from train.fit_config import FitConfig
+from train.yaml_text import load_yaml
 
 
 def load_fit_config(
@@ -36,33 +36,37 @@ def load_fit_config(
     for key, value in (options or {}).items():
         if value is not None:
             _put(tree, key, value)
+    return parse_fit_config(tree, path)
+
+
+def parse_fit_config(tree: Mapping[str, Any], path: Path | None = None) -> FitConfig:
+    """Configuration from its sections, as YAML or JSON gave them.
+
+    Parameters
+    ----------
+    path
+        Where they are from, for the message.
+
+    Raises
+    ------
+    FitConfigError
+        If a key or value is wrong.
+    """
     try:
         return FitConfig.model_validate(tree)
     except ValidationError as error:
         raise FitConfigError(_explain(error, path)) from error
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error, not a silent choice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Refuse a repeated key."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(problem=f"{twice!r} stands there twice")
-        return super().construct_mapping(node, deep)
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # a SafeLoader
+        loaded = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FitConfigError(f"cannot read configuration {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise FitConfigError(f"{path} is not a text in UTF-8: save it with that encoding") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise FitConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise FitConfigError(f"{path} is not valid YAML: {error}") from error
     if loaded is not None and not isinstance(loaded, dict):
         raise FitConfigError(f"{path} must hold sections such as `model:`, not a {type(loaded).__name__}")
     # A section whose keys are all commented out is an empty one.
@@ -75,8 +79,8 @@ def _parse(override: str) -> tuple[str, Any]:
     if not equals or not all(key.strip().split(".")):
         raise FitConfigError(f"--set {override!r} is not section.key=value, e.g. data.batch_size=16")
     try:
-        return key.strip(), yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+        return key.strip(), load_yaml(text)
+    except ValueError as error:
         raise FitConfigError(f"--set {override!r}: the value is not valid YAML") from error
 
 

@@ -176,8 +176,8 @@ def _truth_rows(frame: SimulatedFrame, config: SimulationConfig) -> Iterator[tup
     time = f"{frame.index * config.interval_s:.6g}"
     sigma = f"{config.psf_sigma_nm:.6g}"
     t, nm = frame.truth, config.pixel_size_nm
-    columns = (t.track_id, t.x_px * nm, t.y_px * nm, t.photons, t.background, t.dff, t.is_open)
-    for track_id, x, y, photons, background, dff, is_open in zip(*(c.tolist() for c in columns), strict=True):
+    columns = (t.track_id, t.x_px * nm, t.y_px * nm, t.photons, t.background, t.dff, t.is_on)
+    for track_id, x, y, photons, background, dff, is_on in zip(*(c.tolist() for c in columns), strict=True):
         yield (
             frame.index,
             time,
@@ -188,7 +188,7 @@ def _truth_rows(frame: SimulatedFrame, config: SimulationConfig) -> Iterator[tup
             f"{background:.3f}",
             sigma,
             f"{dff:.4f}",
-            int(is_open),
+            int(is_on),
         )
 
 

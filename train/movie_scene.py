@@ -8,10 +8,8 @@ from torch import Tensor
 from train.calcium_scene import CalciumScene
 from train.random import Random
 from train.scene import Scene
-from train.sensor import Sensor
+from train.sensor import HOT_PIXEL_E, Sensor
 from train.simulation_config import SimulationConfig
-
-HOT_PIXEL_E = (30.0, 5000.0)
 
 
 def scene_of(config: SimulationConfig) -> Scene:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from train.simulation_config import SimulationConfig, SimulationError
+from train.yaml_text import load_yaml
 
 
 def simulation_config(overrides: Sequence[str], **options: Any) -> SimulationConfig:
@@ -23,7 +22,7 @@ def simulation_config(overrides: Sequence[str], **options: Any) -> SimulationCon
             known = ", ".join(SimulationConfig.model_fields)
             raise SimulationError(f"--set {override!r} is not name=value with a known name; known: {known}")
         try:
-            values[name] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            values[name] = load_yaml(text)
+        except ValueError as error:
             raise SimulationError(f"--set {override!r}: the value is not valid YAML") from error
     return SimulationConfig(**values)

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from train.errors import TrainingError
+from train.fit import make_folder
 from train.fit_config import FitConfig
 from train.scenes import OneBatch, Scenes
 from train.start import load_start
@@ -47,14 +48,15 @@ def run_overfit(config: FitConfig, folder: Path, console: Console, *, gpu: int |
     Raises
     ------
     TrainingError
-        If the network does not find nearly all puncta of crops that it has seen hundreds of times:
-        loss or scenes are wrong.
+        If the folder cannot be written, or the network does not find nearly all puncta of crops that it
+        has seen hundreds of times: loss or scenes are wrong.
     """
     network = seeded_network(config)
     load_start(network, config, None)
     batch = Scenes(config).batch(0)
     validate = validation(config, folder, Validator((batch,), config.validation))
     trainer = make_trainer(config, folder, console, validate, gpu=gpu, save=False)
+    make_folder(folder, config)
     run(trainer, Task(network, config), OneBatch(batch), folder)
     outcome = Outcome.of(validate, folder)
     score, _ = outcome.figures.merit()

@@ -27,15 +27,12 @@ class Snapshot:
         (B, N), False for empty slots.
     track_id
         (B, N) int64, never used again within a sample; −1 for empty slots.
-    is_new
-        (B, N), True where the slot has a new punctum since the last frame.
     """
 
     path_px: Tensor
     photons: Tensor
     is_alive: Tensor
     track_id: Tensor
-    is_new: Tensor
 
     @property
     def xy(self) -> Tensor:
@@ -46,7 +43,8 @@ class Snapshot:
 class Population:
     """All puncta of a batch of samples; `step` moves them on by a frame.
 
-    A punctum that bleaches is replaced elsewhere, so the density stays.
+    A punctum that bleaches is replaced elsewhere, and one that a velocity or the stage carries out of the
+    field by another one at the opposite side, so the density stays. Diffusion is reflected at the borders.
     """
 
     def __init__(self, scene: Scene, random: Random) -> None:
@@ -66,7 +64,8 @@ class Population:
         self._anchor, self._velocity = torch.zeros_like(self._xy), torch.zeros_like(self._xy)
         self._step_px, self._photons = torch.zeros_like(self._xy[0]), torch.zeros_like(self._xy[0])
         self._is_confined = self._is_on = torch.zeros_like(self._is_alive)
-        self._bear(torch.ones_like(self._is_alive))
+        self._bear(self._is_alive)
+        self._light(self._is_alive)
         self._is_first = True
 
     def step(self) -> Snapshot:
@@ -74,17 +73,19 @@ class Population:
         scene, random = self._scene, self._random
         shape = self._is_alive.shape
         if self._is_first:
-            is_new, self._is_first = self._is_alive, False
+            self._is_first = False
         else:
-            is_new = random.chance(shape, -torch.expm1(-1 / scene.mean_life)) | scene.unrelated
-            self._bear(is_new)
+            bleached = random.chance(shape, -torch.expm1(-1 / scene.mean_life)) | scene.unrelated
+            is_new = self._carry_over() | bleached & self._is_alive
+            self._bear(bleached & self._is_alive)
+            self._light(is_new)
             toggle = torch.where(self._is_on, scene.off_probability, scene.on_probability)
             self._is_on = self._is_on ^ (random.chance(shape, toggle) & ~is_new)
         path = self._move()
         sd = scene.photons_sd_within
         photons = self._photons * torch.exp(sd * random.normal(shape) - sd**2 / 2)
         photons = torch.where(self._is_on & self._is_alive, photons, 0.0)
-        return Snapshot(path, photons, self._is_alive, self._track_id.clone(), is_new & self._is_alive)
+        return Snapshot(path, photons, self._is_alive, self._track_id.clone())
 
     @property
     def field(self) -> tuple[Tensor, Tensor]:
@@ -140,7 +141,8 @@ class Population:
         folded = limit - (radius % (2 * limit) - limit).abs()
         walk = torch.where(self._is_confined, self._anchor - self._xy + from_anchor * (folded / radius), walk)
         drift = self._velocity + scene.drift_px.T[..., None]
-        here = self._reflect(self._xy + walk - drift * ago[:, None])
+        here = self._xy + walk - drift * ago[:, None]
+        here = torch.where(self._is_carried, self._wrap(here), self._reflect(here))
         variance = self._step_px**2 * length / 6 + self._velocity.square().sum(0) * length**2 / 24
         variance = torch.where(self._is_confined, torch.minimum(variance, limit**2 / 4), variance)
         was_born = torch.where(scene.unrelated, 0.0, -scene.mean_life * torch.log1p(-random.uniform(shape)))
@@ -149,10 +151,9 @@ class Population:
         return positions, torch.where(scene.unrelated, (self._high - self._low).amax() ** 2 / 12, variance)
 
     def _bear(self, rows: Tensor) -> None:
-        """Put new puncta anywhere in the field into the slots `rows` (B, N)."""
+        """Give the slots `rows` (B, N) new places anywhere in the field, and new kinds of motion."""
         scene, random = self._scene, self._random
         shape = self._is_alive.shape
-        rows = rows & self._is_alive
         if not rows.any():
             return
         xy = self._low + (self._high - self._low) * random.uniform((2, *shape))
@@ -161,25 +162,44 @@ class Population:
         directed = ~confined & (kind < scene.confined + scene.directed)
         moves = kind < scene.confined + scene.directed + scene.mobile
         angle = random.uniform(shape, 0.0, 2 * torch.pi)
-        velocity = torch.stack([torch.cos(angle), torch.sin(angle)]) * (scene.speed_px * directed)
-        sd = scene.photons_sd_between
-        photons = scene.photons * torch.exp(sd * random.normal(shape) - sd**2 / 2)
-        on_share = scene.on_probability / (scene.on_probability + scene.off_probability)
+        direction = torch.stack([torch.cos(angle), torch.sin(angle)])
+        from_anchor = scene.confinement_px * random.uniform(shape).sqrt()  # anywhere in the disc
         self._xy = torch.where(rows, xy, self._xy)
-        self._anchor = torch.where(rows, xy, self._anchor)
-        self._velocity = torch.where(rows, velocity, self._velocity)
+        self._anchor = torch.where(rows, xy - direction * from_anchor, self._anchor)
+        self._velocity = torch.where(rows, direction * (scene.speed_px * directed), self._velocity)
         slow = torch.where(
             directed, scene.slow_step_px, torch.where(moves, scene.step_px, scene.slow_step_px)
         )
         self._step_px = torch.where(rows, slow, self._step_px)
-        self._photons = torch.where(rows, photons, self._photons)
         self._is_confined = torch.where(rows, confined, self._is_confined)
+
+    def _light(self, rows: Tensor) -> None:
+        """Put new puncta into the slots `rows` (B, N): their ids, their light, and whether it is on."""
+        scene, random = self._scene, self._random
+        shape = self._is_alive.shape
+        if not rows.any():
+            return
+        sd = scene.photons_sd_between
+        photons = scene.photons * torch.exp(sd * random.normal(shape) - sd**2 / 2)
+        on_share = scene.on_probability / (scene.on_probability + scene.off_probability)
+        self._photons = torch.where(rows, photons, self._photons)
         self._is_on = torch.where(rows, random.chance(shape, on_share), self._is_on)
         self._track_id = torch.where(rows, self._next_id + rows.long().cumsum(1) - 1, self._track_id)
         self._next_id = self._next_id + rows.sum(1, keepdim=True)
 
+    def _carry_over(self) -> Tensor:
+        """Move the slots that were carried out of the field to its opposite side; gives which, (B, N).
+
+        They keep their motion, so as many enter as leave.
+        """
+        is_outside = ((self._xy < self._low) | (self._xy > self._high)).any(0)
+        leaves = is_outside & self._is_carried & self._is_alive
+        jump = torch.where(leaves, self._wrap(self._xy) - self._xy, 0.0)
+        self._xy, self._anchor = self._xy + jump, self._anchor + jump
+        return leaves
+
     def _move(self) -> Tensor:
-        """Brownian motion within the exposure, in discs where confined, reflected at the field's borders."""
+        """Paths within the exposure: Brownian motion, in discs where confined, and what carries."""
         shape = self._is_alive.shape
         noise = self._random.normal((2, shape[0], SUB_STEPS, shape[1]))
         step = noise * (self._step_px / SUB_STEPS**0.5)[:, None]
@@ -195,10 +215,20 @@ class Population:
             inside = self._anchor[:, :, None] + from_anchor * (held / radius)
             path = torch.where(self._is_confined[:, None], inside, path)
         reflected = self._reflect(path.movedim(2, 0)).movedim(0, 2)
-        self._xy = reflected[:, :, -1]
-        return reflected
+        path = torch.where(self._is_carried[:, None], path, reflected)
+        self._xy = path[:, :, -1]
+        return path
+
+    @property
+    def _is_carried(self) -> Tensor:
+        """(B, N): has a velocity, or is on a stage that drifts."""
+        return ((self._velocity != 0) | (self._scene.drift_px.T[..., None] != 0)).any(0)
 
     def _reflect(self, xy: Tensor) -> Tensor:
         """Positions (…, 2, B, N) thrown back into the field."""
         low, length = self._low, self._high - self._low
         return low + length - ((xy - low) % (2 * length) - length).abs()
+
+    def _wrap(self, xy: Tensor) -> Tensor:
+        """Positions (…, 2, B, N) that left the field, in it again at the opposite side."""
+        return self._low + (xy - self._low) % (self._high - self._low)

@@ -1,11 +1,15 @@
-"""Ranges that random scenes are drawn from, as a user writes them."""
+"""Numbers and ranges as a user may write them."""
 
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Range = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Real = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[Real, Field(gt=0)]
+NotNegative = Annotated[Real, Field(ge=0)]
+Fraction = Annotated[Real, Field(ge=0, le=1)]
+Frames = Annotated[int, Field(ge=1, le=1000)]
+Range = tuple[Positive, Positive]
 
 
 class Ranges(BaseModel):

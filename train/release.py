@@ -1,21 +1,20 @@
 """From a checkpoint to what ships: threshold chosen on validation scenes, ONNX graph and model card."""
 
-import subprocess
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from model.build import network_config
 from model.card import ModelCard, Trained, TrainedOptics
-from model.export import export
+from model.export import check_path, export
 from model.network import Network
 from train.checkpoint import load_network, read_checkpoint
+from train.errors import CheckpointError, FitConfigError
 from train.fit_config import FitConfig
+from train.fit_load import parse_fit_config
+from train.stages import stages
 from train.task import Task
 from train.validation import Figures, Validator, validation_batches
 
-THRESHOLDS = tuple(np.round(np.arange(0.2, 0.71, 0.05), 2).tolist())
+THRESHOLDS = tuple(percent / 100 for percent in range(10, 61, 5))
 
 
 def release(checkpoint: Path, path: Path, threshold: float | None = None) -> ModelCard:
@@ -34,12 +33,17 @@ def release(checkpoint: Path, path: Path, threshold: float | None = None) -> Mod
     Raises
     ------
     CheckpointError, ModelError
-        If the checkpoint cannot be read, or the graph not be written.
+        If the checkpoint cannot be read or its network finds nothing, or the graph cannot be written.
     """
-    network = load_network(checkpoint)
-    meta: dict[str, Any] = read_checkpoint(checkpoint)["meta"]
-    config = FitConfig.model_validate(meta["config"])
+    check_path(path)
+    network, config = load_network(checkpoint), _config(checkpoint)
     figures, threshold = _judge(network, config, THRESHOLDS if threshold is None else (threshold,))
+    if not figures.jaccard > 0:
+        raise CheckpointError(
+            f"{checkpoint} is not exported: its network finds no punctum of the validation scenes; "
+            "train it longer"
+        )
+    history = stages(checkpoint)
     scenes = config.simulation
     low, high = zip(scenes.sigma_px, scenes.odd_sigma_px, strict=True)
     optics = TrainedOptics(
@@ -55,33 +59,31 @@ def release(checkpoint: Path, path: Path, threshold: float | None = None) -> Mod
         optics=optics,
         threshold=threshold,
         metrics=metrics,
-        training={"steps": meta["step"], "configuration": meta["config"]},
-        commit=_commit(),
+        training={"stages": history},
+        commit=history[-1]["commit"],
     )
     return export(network, path, trained)
 
 
+def _config(checkpoint: Path) -> FitConfig:
+    """Configuration of the training that wrote a checkpoint."""
+    meta = read_checkpoint(checkpoint)["meta"]
+    if "config" not in meta:
+        raise CheckpointError(
+            f"{checkpoint} does not hold the configuration of its training: "
+            "take a best_model.pth of piezo1 train"
+        )
+    try:
+        return parse_fit_config(meta["config"])
+    except FitConfigError as error:
+        raise CheckpointError(
+            f"{checkpoint} was trained by another version of this program: {error}"
+        ) from error
+
+
 def _judge(network: Network, config: FitConfig, thresholds: tuple[float, ...]) -> tuple[Figures, float]:
     """Figures at the threshold with the best Jaccard index, and that threshold."""
-    task, batches = Task(network, config), validation_batches(config)
-
-    def figures(threshold: float) -> Figures:
-        validation = config.validation.model_copy(update={"threshold": threshold})
-        return Validator(batches, validation).judge(task)[0]
-
-    return max(((figures(t), t) for t in thresholds), key=lambda judged: judged[0].jaccard)
-
-
-def _commit() -> str | None:
-    """Git commit of this code; None outside a checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+    validator = Validator(validation_batches(config), config.validation)
+    answers = validator.answers(Task(network, config))
+    judged = [(validator.figures(answers, threshold)[0], threshold) for threshold in thresholds]
+    return max(judged, key=lambda pair: pair[0].jaccard)

@@ -1,12 +1,15 @@
 """Cameras of a batch of samples: from expected photo-electrons to what an engine makes of the counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from model.camera import EM_EXCESS
 from train.random import Random
+
+HOT_PIXEL_E = (30.0, 5000.0)  # what hot pixels collect by themselves; log-uniform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +48,17 @@ class Sensor:
         """Read variance on the scale of the user's photons over F²."""
         return (self.read_noise_e / self.em_gain * self.scale) ** 2
 
+    def channel(self, index: int) -> Self:
+        """Camera number `index` alone."""
+        return type(self)(**{f.name: getattr(self, f.name)[index : index + 1] for f in fields(self)})
+
     def expose(self, expected: Tensor, random: Random) -> Tensor:
         """Counts, whole numbers in float32 (B, H, W), of expected photo-electrons.
 
         Shot noise, electron multiplication, read noise and conversion as in `model.camera.Camera.expose`.
         """
-        electrons = random.poisson(expected + self.hot_e)
+        # Rounding, and a lamp that flickers, may leave a little less than nothing.
+        electrons = random.poisson((expected + self.hot_e).clamp(min=0.0))
         multiplies = (self.em_gain > 1)[:, 0, 0]
         if multiplies.any():
             # No electron in, none out; a gamma variate needs a positive shape.

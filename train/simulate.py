@@ -29,7 +29,8 @@ class FrameTruth:
 
     Positions in pixels (centre of pixel (0, 0) at (0, 0), mean over the exposure), photons in
     photo-electrons, background in photo-electrons per pixel under the punctum without other puncta,
-    `dff` the ΔF/F0 of its own calcium event.
+    `dff` the ΔF/F0 of its own calcium event, and `is_on` whether that lasts, from its onset until a tenth of
+    its peak (to be open, for networks, takes half of it).
     """
 
     track_id: NDArray[np.int64]
@@ -38,7 +39,7 @@ class FrameTruth:
     photons: Column
     background: Column
     dff: Column
-    is_open: NDArray[np.bool_]
+    is_on: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,20 @@ class SimulatedFrame:
     events: tuple[TrueEvent, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Light:
+    """What reaches the cameras in one frame.
+
+    `background` is the PIEZO1 channel's without puncta, (1, H, W); `expected` the photo-electrons of both
+    channels (2, H, W), PIEZO1 first.
+    """
+
+    puncta: Snapshot
+    calcium: CalciumFrame
+    background: Tensor
+    expected: Tensor
+
+
 def simulate(config: SimulationConfig, seed: int | np.random.SeedSequence) -> Iterator[SimulatedFrame]:
     """Simulate a movie frame by frame; the same seed gives the same movie.
 
@@ -76,22 +91,27 @@ def simulate(config: SimulationConfig, seed: int | np.random.SeedSequence) -> It
     """
     sequence = np.random.SeedSequence(seed) if isinstance(seed, int) else seed
     sample_random, camera_random, calcium_random = (_random(sequence, i) for i in range(3))
-    scene, cameras = scene_of(config), cameras_of(config, camera_random)
+    cameras = cameras_of(config, camera_random)
+    for index, light in enumerate(light_of(config, sample_random, calcium_random)):
+        yield SimulatedFrame(
+            index,
+            cameras.expose(light.expected, camera_random).numpy().astype(np.uint16),
+            _truth(light),
+            _events(light.calcium, index, config.image_size),
+        )
+
+
+def light_of(config: SimulationConfig, sample_random: Random, calcium_random: Random) -> Iterator[Light]:
+    """Simulate what is before the cameras, frame by frame, with all that the simulator knows."""
+    scene = scene_of(config)
     background = background_light(scene, scene.background, sample_random)
     population = Population(scene, sample_random)
     channel = CalciumChannel(scene, calcium_of(config), population, calcium_random)
-    for index in range(config.n_frames):
+    for _ in range(config.n_frames):
         puncta = population.step()
         piezo1 = background + puncta_light(scene, puncta.path_px, puncta.photons)
         calcium = channel.step(puncta, piezo1)
-        # Rounding may leave a little less than nothing.
-        expected = torch.cat([piezo1, calcium.expected]).clamp(min=0.0)
-        yield SimulatedFrame(
-            index,
-            cameras.expose(expected, camera_random).numpy().astype(np.uint16),
-            _truth(puncta, calcium, background),
-            _events(calcium, index, config.image_size),
-        )
+        yield Light(puncta, calcium, background, torch.cat([piezo1, calcium.expected]))
 
 
 def _random(sequence: np.random.SeedSequence, child: int) -> Random:
@@ -100,9 +120,14 @@ def _random(sequence: np.random.SeedSequence, child: int) -> Random:
     return Random(*own.generate_state(4).tolist())
 
 
-def _truth(puncta: Snapshot, calcium: CalciumFrame, background: Tensor) -> FrameTruth:
-    height, width = background.shape[1:]
-    shines = ((puncta.photons > 0) & inside(puncta.xy, (height, width)))[0]
+def shining(light: Light) -> Tensor:
+    """Which puncta (N,) shine within the image."""
+    height, width = light.background.shape[1:]
+    return ((light.puncta.photons > 0) & inside(light.puncta.xy, (height, width)))[0]
+
+
+def _truth(light: Light) -> FrameTruth:
+    puncta, calcium, shines = light.puncta, light.calcium, shining(light)
     xy = puncta.xy[0, shines]
     x, y = xy.round().long().T
     return FrameTruth(
@@ -110,7 +135,7 @@ def _truth(puncta: Snapshot, calcium: CalciumFrame, background: Tensor) -> Frame
         _column(xy[:, 0]),
         _column(xy[:, 1]),
         _column(puncta.photons[0, shines]),
-        _column(background[0, y, x]),
+        _column(light.background[0, y, x]),
         _column(calcium.dff[0, shines]),
         calcium.is_on[0, shines].numpy(),
     )

@@ -8,27 +8,15 @@ from model.freeze import freeze
 from model.network import Network
 from model.pretrained import load_encoder
 from train.checkpoint import load_weights, read_checkpoint
-from train.errors import FitConfigError
 from train.fit_config import FitConfig
 
 
 def new_network(config: FitConfig) -> Network:
-    """Build the configured network, untrained, with its frozen parts frozen.
-
-    Raises
-    ------
-    FitConfigError
-        If the crops do not fit it.
-    """
+    """Build the configured network, untrained, with its frozen parts frozen."""
     model = config.model
     keys: dict[str, Any] = {"kind": model.kind, "window": model.n_frames, "calcium": model.in_channels == 2}
     keys |= {"size": model.size} if model.kind == "streaming" else {"base_channels": model.base_channels}
     network = build_network(keys)
-    for key, side in (("data", config.data.crop_px), ("validation", config.validation.crop_px)):
-        if side % network.multiple:
-            raise FitConfigError(
-                f"{key}.crop_px is {side}: a {model.kind} network needs a multiple of {network.multiple}"
-            )
     parts = {"encoder": model.freeze_encoder, "localization": model.freeze_localization}
     for part, frozen in parts.items():
         if frozen:

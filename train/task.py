@@ -112,10 +112,13 @@ class Task(pl.LightningModule):
         """Loss of a batch, weighted."""
         if not bool(batch.frames.sum().isfinite()):
             raise NotFiniteError("a pixel", self.global_step, batch)
-        answer = self.network(batch.frames, batch.present)
+        if self._learns_localization:
+            maps, calcium = self.network(batch.frames, batch.present)
+        else:
+            maps, calcium = None, self.network.log_odds(batch.frames, batch.present)
         with torch.autocast(self.device.type, enabled=False):
             leading = self.global_step < self.config.loss.detection_iterations
-            tasks, terms = self.task_losses(answer.maps, answer.calcium, batch, leading=leading)
+            tasks, terms = self.task_losses(maps, calcium, batch, leading=leading)
             loss = self.weighting(tasks) if self.weighting else self.fixed_sum(tasks)
         if not bool(loss.isfinite()):
             names = ", ".join(name for name, value in terms.items() if not bool(value.isfinite()))
@@ -128,7 +131,7 @@ class Task(pl.LightningModule):
         return loss
 
     def task_losses(
-        self, maps: Tensor, calcium: Tensor | None, batch: Batch, *, leading: bool
+        self, maps: Tensor | None, calcium: Tensor | None, batch: Batch, *, leading: bool
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Loss of each task that learns, and all their terms un-weighted by name.
 
@@ -137,7 +140,7 @@ class Task(pl.LightningModule):
         weights = self.config.loss
         tasks: dict[str, Tensor] = {}
         terms: dict[str, Tensor] = {}
-        if self._learns_localization:
+        if maps is not None and self._learns_localization:
             factors = {
                 "count": weights.detection_weight,
                 "position": weights.offset_weight,

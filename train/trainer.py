@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +12,19 @@ from typing import Self
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
+from model.commit import code_commit
 from model.network import Network
 from train.callbacks import LogScalars, SaveLast, Validate
 from train.checkpoint import read_file, save_atomically
 from train.errors import TrainingError
 from train.fit_config import FitConfig
 from train.progress import Bar
+from train.stages import Stage
 from train.start import new_network
 from train.task import NotFiniteError, Task
 from train.validation import Figures, Validator
@@ -59,9 +63,11 @@ def seeded_network(config: FitConfig) -> Network:
     return new_network(config)
 
 
-def validation(config: FitConfig, folder: Path, validator: Validator) -> Validate:
-    """Validate as configured, keeping the best in `folder`."""
-    meta = {"config": json.loads(config.model_dump_json())}
+def validation(
+    config: FitConfig, folder: Path, validator: Validator, earlier: list[Stage] | None = None
+) -> Validate:
+    """Validate as configured, keeping the best in `folder`, with the stages before this training."""
+    meta = {"config": json.loads(config.model_dump_json()), "commit": code_commit(), "earlier": earlier}
     return Validate(validator, folder / BEST, config.training.val_frequency, meta)
 
 
@@ -73,32 +79,43 @@ def make_trainer(
     Raises
     ------
     TrainingError
-        If there is no such GPU.
+        If there is no such GPU, or no such strategy or devices.
     """
     training = config.training
     if gpu is not None and gpu not in range(torch.cuda.device_count()):
         raise TrainingError(f"there is no GPU {gpu} here: leave --gpu out to train on what there is")
+    n_devices = torch.cuda.device_count() or os.cpu_count() or 1
+    if training.devices != "auto" and training.devices > n_devices:
+        kind = "GPUs" if torch.cuda.is_available() else "processor cores"
+        raise TrainingError(f"training.devices is {training.devices}, but there are {n_devices} {kind} here")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # else it greets and gives tips
     board = TensorBoardLogger(folder, name="logs")
     table = CSVLogger(folder, name="logs", version=board.version, flush_logs_every_n_steps=1)
     callbacks: list[pl.Callback] = [LogScalars(), validate]
     if save:
         callbacks.append(SaveLast(folder / LAST, training.save_frequency))
-    return pl.Trainer(
-        accelerator="gpu" if torch.cuda.is_available() else "cpu",
-        devices=[gpu] if gpu is not None else training.devices,
-        num_nodes=training.num_nodes,
-        strategy=training.strategy,
-        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
-        max_steps=training.num_iterations,
-        logger=[board, table],
-        callbacks=[*callbacks, Bar(console, validate)],
-        # Lightning's own would cost time or happen twice.
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-    )
+    try:
+        return pl.Trainer(
+            accelerator="gpu" if torch.cuda.is_available() else "cpu",
+            devices=[gpu] if gpu is not None else training.devices,
+            num_nodes=training.num_nodes,
+            strategy=training.strategy,
+            precision="bf16-mixed" if training.precision == "bf16" else "32-true",
+            max_steps=training.num_iterations,
+            logger=[board, table],
+            callbacks=[*callbacks, Bar(console, validate)],
+            # Lightning's own would cost time or happen twice.
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+        )
+    except (ValueError, MisconfigurationException) as error:
+        reason = " ".join(str(error).split()).partition(". ")[0].strip(".")
+        raise TrainingError(
+            f"training.strategy={training.strategy}, training.devices={training.devices} and "
+            f"training.num_nodes={training.num_nodes} cannot be used here: {reason}"
+        ) from error
 
 
 def run(

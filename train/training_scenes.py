@@ -1,25 +1,25 @@
 """The range of scenes that a network is trained on, and one random draw from it for every sample."""
 
-from typing import Annotated
-
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from train.calcium_scenes import CalciumScenes
 from train.random import Random
-from train.ranges import Fraction, Range, Ranges
+from train.ranges import Fraction, NotNegative, Positive, Range, Ranges
 from train.scene import Scene
-from train.sensor import Sensor
+from train.sensor import HOT_PIXEL_E, Sensor
 
 
 class TrainingScenes(Ranges):
     """Ranges (low, high) that the samples are drawn from, and the shares of samples that are special."""
 
-    pixel_size_nm: Annotated[float, Field(gt=0)] = Field(110.0, description="converts densities, nm")
+    pixel_size_nm: Positive = Field(110.0, description="converts densities, nm")
     puncta_per_um2: Range = Field((0.03, 2.8), description="density; its square root is uniform")
     photons: Range = Field((180.0, 5000.0), description="photo-electrons a frame; log-uniform")
-    photons_sd: tuple[float, float] = Field((0.15, 0.35), description="sd of ln photons between puncta")
+    photons_sd: tuple[NotNegative, NotNegative] = Field(
+        (0.15, 0.35), description="sd of ln photons between puncta"
+    )
     sigma_px: Range = Field((1.0, 1.8), description="σ of the PSF, pixels")
     odd_sigma_px: Range = Field((0.8, 2.1), description="σ of the PSF in odd samples, pixels")
     odd_psf: Fraction = Field(0.25, description="share of samples whose σ is drawn from the wider range")
@@ -54,7 +54,7 @@ class TrainingScenes(Ranges):
         moves = ~share(self.static)
         kinds = random.uniform((n, 3))
         kinds = kinds / kinds.sum(1, keepdim=True) * random.uniform(column, 0.3, 1.0)
-        # Where the first dice falls high, everything diffuses.
+        # In six of ten samples, all that moves diffuses.
         kinds = torch.where(share(0.6), torch.tensor([1.0, 0.0, 0.0], device=random.device), kinds)
         blinks = share(self.blinking)
         return Scene(
@@ -71,7 +71,7 @@ class TrainingScenes(Ranges):
             drift_px=0.05 * random.normal((n, 2)) * share(0.3),
             photons=random.log_uniform(column, *self.photons),
             photons_sd_between=uniform(*self.photons_sd),
-            photons_sd_within=torch.where(share(0.5), uniform(0.0, 0.2), 0.0),
+            photons_sd_within=torch.where(share(0.5), uniform(0.0, 0.15), 0.0),
             off_probability=torch.where(blinks, uniform(0.0, 0.5), 0.0),
             on_probability=torch.where(blinks, uniform(0.2, 1.0), 1.0),
             mean_life=random.log_uniform(column, 10.0, 1000.0),
@@ -103,7 +103,7 @@ class TrainingScenes(Ranges):
             ),
             read_noise_e=torch.where(multiplies, 30.0, noise) * spread,
             em_gain=torch.where(multiplies, gain, 1.0),
-            hot_e=hot * random.log_uniform((n, *size), 30.0, 5000.0),
+            hot_e=hot * random.log_uniform((n, *size), *HOT_PIXEL_E),
             told_gain=torch.where(wrong, random.log_uniform(column, 1 / 1.4, 1.4), 1.0),
         )
 

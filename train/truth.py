@@ -9,30 +9,31 @@ import pandas as pd
 from model.camera import Camera
 from train.simulation_config import SimulationError
 
-TRUTH_COLUMNS = (
-    "frame",
-    "time_s",
-    "track_id",
-    "x_nm",
-    "y_nm",
-    "photons",
-    "background",
-    "psf_sigma_nm",
-    "calcium_dff",
-    "calcium_open",
-)
-EVENT_COLUMNS = (
-    "event_id",
-    "track_id",
-    "onset_frame",
-    "peak_frame",
-    "end_frame",
-    "onset_s",
-    "duration_s",
-    "amplitude_dff",
-    "x_nm",
-    "y_nm",
-)
+# Columns and their types, which an empty table does not show.
+TRUTH_COLUMNS = {
+    "frame": "int64",
+    "time_s": "float64",
+    "track_id": "int64",
+    "x_nm": "float64",
+    "y_nm": "float64",
+    "photons": "float64",
+    "background": "float64",
+    "psf_sigma_nm": "float64",
+    "calcium_dff": "float64",
+    "calcium_on": "int64",  # 1 from the onset of an event until a tenth of its peak
+}
+EVENT_COLUMNS = {
+    "event_id": "int64",
+    "track_id": "int64",
+    "onset_frame": "int64",
+    "peak_frame": "int64",
+    "end_frame": "int64",
+    "onset_s": "float64",
+    "duration_s": "float64",
+    "amplitude_dff": "float64",
+    "x_nm": "float64",
+    "y_nm": "float64",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ def load_truth(sample: Path) -> Truth:
         raise SimulationError(f"{sample} is not a readable simulated sample: {error}") from error
 
 
-def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    table = pd.read_csv(path)
+def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=columns)
     missing = [column for column in columns if column not in table]
     if missing:
         raise ValueError(f"{path.name} lacks the column {missing[0]}")

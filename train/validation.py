@@ -50,6 +50,14 @@ class Figures:
         return f"{text}, calcium F1 {self.calcium_f1:.3f}" if np.isfinite(self.calcium_f1) else text
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Maps and log-odds of calcium of each batch, and the mean loss."""
+
+    by_batch: list[tuple[Tensor, Tensor | None]]
+    loss: float
+
+
 class Validator:
     """Fixed batches and the judgement of a network on them.
 
@@ -67,16 +75,26 @@ class Validator:
 
     def judge(self, task: Task) -> tuple[Figures, list[Localizations]]:
         """Figures over all batches, and what was found in the crops of the first."""
+        return self.figures(self.answers(task), self._threshold)
+
+    def answers(self, task: Task) -> Answers:
+        """What the averaged network says of all batches."""
         network = task.best_network.eval()
-        losses, errors, calcium = [], [], np.zeros(3, np.int64)
+        answers = [_answer(network, batch, task) for batch in self.batches]
+        tasks = [
+            task.task_losses(maps, log_odds, batch, leading=False)[0]
+            for (maps, log_odds), batch in zip(answers, self.batches, strict=True)
+        ]
+        return Answers(answers, float(np.mean([float(task.fixed_sum(losses)) for losses in tasks])))
+
+    def figures(self, answers: Answers, threshold: float) -> tuple[Figures, list[Localizations]]:
+        """Figures at a detection threshold, and what was found in the crops of the first batch."""
+        errors, calcium = [], np.zeros(3, np.int64)
         n_true = n_found = 0
         first: list[Localizations] = []
-        for batch in self.batches:
-            maps, log_odds = _answer(network, batch, task)
-            tasks, _ = task.task_losses(maps, log_odds, batch, leading=False)
-            losses.append(float(task.fixed_sum(tasks)))
+        for (maps, log_odds), batch in zip(answers.by_batch, self.batches, strict=True):
             found = [
-                decode(crop, None if log_odds is None else log_odds[i, 0].numpy(), self._threshold)
+                decode(crop, None if log_odds is None else log_odds[i, 0].numpy(), threshold)
                 for i, crop in enumerate(maps.numpy())
             ]
             first = first or found
@@ -92,7 +110,7 @@ class Validator:
         matched = len(error)
         true_positive, false_positive, false_negative = (int(n) for n in calcium)
         figures = Figures(
-            loss=float(np.mean(losses)),
+            loss=answers.loss,
             precision=_ratio(matched, n_found),
             recall=_ratio(matched, n_true),
             jaccard=_ratio(matched, n_true + n_found - matched),
@@ -133,14 +151,14 @@ def _answer(network: Network, batch: Batch, task: Task) -> tuple[Tensor, Tensor 
 
 
 def _count_calcium(log_odds: Tensor, batch: Batch) -> NDArray[np.int64]:
-    """True positives, false positives and false negatives at the true puncta."""
-    assert batch.calcium_open is not None
+    """True positives, false positives and false negatives at the true puncta whose label counts."""
+    assert batch.calcium_label is not None and batch.calcium_weight is not None
     column, row = batch.xy.round().long().unbind(-1)
     height, width = log_odds.shape[-2:]
-    crop = torch.arange(len(row))[:, None]
-    said = (log_odds[crop, 0, row.clamp(0, height - 1), column.clamp(0, width - 1)] > 0) & batch.is_emitter
-    true = batch.calcium_open.bool() & batch.is_emitter
-    return np.array([int((said & true).sum()), int((said & ~true).sum()), int((~said & true).sum())])
+    pixel = (torch.arange(len(row))[:, None], row.clamp(0, height - 1), column.clamp(0, width - 1))
+    counts = (batch.calcium_weight[pixel] > 0) & batch.is_emitter
+    said, true = log_odds[:, 0][pixel] > 0, batch.calcium_label[pixel] > 0
+    return np.array([int((counts & a & b).sum()) for a, b in ((said, true), (said, ~true), (~said, true))])
 
 
 def _ratio(part: float, whole: float) -> float:

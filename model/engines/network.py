@@ -25,8 +25,9 @@ class NetworkEngine:
 
     Answers come `window // 2` frames late. What is missing at either end of a movie, in a gap of `seq` or
     at a change of shape counts as absent, as in training: what is owed is answered first, and the window
-    begins anew. The calcium baseline is slow and outlives gaps. Images are padded at the right and the
-    bottom to the network's multiple by repeating the border, and only puncta inside the image are given.
+    begins anew. The calcium baseline is slow and outlives gaps. Images are mirrored at the right and the
+    bottom up to the network's multiple (a repeated border would be stripes, which no camera gives), and
+    only puncta inside the image are given.
 
     The network measures the PSF's width itself. It has calcium probabilities where it was trained for
     them and the frames have a calcium channel, else they are NaN.
@@ -159,4 +160,4 @@ class NetworkEngine:
                 channels += [np.zeros_like(piezo1)] * 2
         _, height, width = pixels.shape
         border = ((0, 0), (0, self._height - height), (0, self._width - width))
-        return np.pad(np.stack(channels), border, mode="edge")
+        return np.pad(np.stack(channels), border, mode="symmetric")

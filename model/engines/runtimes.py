@@ -1,6 +1,7 @@
 """Libraries that run an exported network on the CPU, without torch: OpenVINO and ONNX Runtime."""
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from model.card import ModelCard
 from model.engines.base import ModelError
-from model.maps import N_MAPS
+from model.maps import N_MAPS, state_sizes
 
 Array = NDArray[np.float32]
 Backend = Literal["auto", "openvino", "onnxruntime"]
@@ -34,6 +35,8 @@ class OpenVinoRuntime:
     """OpenVINO in single precision (it would take bf16 by itself where the CPU has it)."""
 
     def __init__(self, graph: bytes) -> None:
+        # Importing OpenVINO would report that to its makers; without this package it reports nothing.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
 
         options = {
@@ -104,13 +107,15 @@ def make_runtime(backend: Backend, graph: bytes, card: ModelCard) -> tuple[Runti
         except ImportError:
             problems.append(f"{title} is not installed")
         except Exception as error:  # each library has its own, and they share no base
-            problems.append(f"{title} fails: {' '.join(str(error).split())[:200]}")
+            # OpenVINO first tells where in the library it arose, in lines that end with a colon.
+            lines = [line for line in str(error).splitlines() if line and not line.endswith(":")]
+            problems.append(f"{title} fails: {lines[0] if lines else repr(error)}")
     raise ModelError(f"nothing here can run this network: {'; '.join(problems)}")
 
 
 def zero_state(card: ModelCard, height: int, width: int) -> list[Array]:
     """State of a network that has seen nothing, for images of such multiples."""
-    return [np.zeros((1, n, height // s, width // s), np.float32) for n, s in card.state_shapes]
+    return [np.zeros(size, np.float32) for size in state_sizes(card.state_shapes, height, width)]
 
 
 def usable_threads() -> int:

@@ -1,18 +1,17 @@
 """What is written about a run when it begins, so that its results can be judged and repeated."""
 
 import platform
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 import psutil
 
 from acquire.frame import SourceInfo
 from model.camera import Camera
+from model.commit import code_commit
 from stream.config import RunConfig
 from stream.record.run import FORMAT, Info
 
@@ -82,26 +81,9 @@ def _camera(camera: Camera) -> Info:
 
 def _versions() -> dict[str, str | None]:
     versions = {name: metadata.version(name) for name in PACKAGES}
-    return {**versions, "python": sys.version.split()[0], "system": platform.platform(), "commit": _commit()}
-
-
-def _commit() -> str | None:
-    """Git commit of this code, with -dirty where it was changed; None outside a checkout."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None
-    try:
-        command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        # A thread waits at this process' standard input; on Windows a child that shares it would wait too.
-        described = subprocess.run(
-            command,
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-        return described.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
+    return {
+        **versions,
+        "python": sys.version.split()[0],
+        "system": platform.platform(),
+        "commit": code_commit(),
+    }

@@ -9,13 +9,15 @@ import pytest
 
 from bench.bars import BARS, Bar, judge
 from bench.conditions import CONDITIONS, RECORDED, SceneConfig
-from bench.localization import run
+from bench.localization import check_conditions, run
 from bench.methods import EVERYTHING, Answer, Cut, Method, Setting, tune
-from bench.ours import NETWORK, WAVELET, run_engine
-from bench.peers import SMAPPY, Peer, can_import
-from bench.report import Result, beaten
+from bench.ours import NETWORK, NETWORK_SINGLE, WAVELET, run_engine
+from bench.outputs import UsageError
+from bench.peers import SMAPPY, Peer, can_import, sound
+from bench.report import Result, beaten, ours_in, summary
 from bench.scenes import Scene, bounds, simulate_scene
 from bench.scoring import N_COLUMNS, Score, match_scene, score
+from model.card import SHIPPED_MODEL
 from model.engines.base import ModelError, RawFrame
 from model.localizations import Localizations
 from model.optics import Array
@@ -158,14 +160,41 @@ def test_a_peer_that_is_as_good_is_said() -> None:
         Result("a", "wavelet, tuned", "", a_score(0.8, 9.0), 1.0),
         Result("a", WAVELET, "", a_score(0.99, 1.0), 1.0),
     ]
-    ours, words = beaten(results)
-    assert ours == NETWORK
-    assert words == [
+    assert ours_in(results) == [NETWORK]
+    assert beaten(results, NETWORK) == [
         "a: Jaccard 0.900, trackpy, tuned 0.900",
         "a: RMSE 10.0 nm at recall 0.90, wavelet, tuned 9.0 nm at recall 0.80",
     ]
-    ours, words = beaten(results[1:])
-    assert (ours, words) == (WAVELET, [])
+    assert ours_in(results[1:]) == [WAVELET]
+    assert beaten(results[1:], WAVELET) == []
+
+
+def test_three_frames_and_one_are_held_against_the_peers_each_by_itself() -> None:
+    results = [
+        Result(condition, method, "", a_score(*figures), 1.0)
+        for condition, one in (("a", (0.95, 9.0)), ("b", (0.8, 12.0)))
+        for method, figures in (
+            (NETWORK, (0.95, 8.0)),
+            (NETWORK_SINGLE, one),
+            ("trackpy, tuned", (0.9, 10.0)),
+        )
+    ]
+    lines = summary(results)
+    assert f"{NETWORK} (three frames): above every peer in Jaccard and RMSE in 2 of 2 conditions" in lines
+    assert f"{NETWORK_SINGLE}: above every peer in Jaccard and RMSE in 1 of 2 conditions" in lines
+    assert "  not in b: Jaccard 0.800, trackpy, tuned 0.900" in lines
+
+
+def test_fits_that_ran_away_are_dropped_and_others_are_not() -> None:
+    good = [0, 10.0, 11.0, 5.0, 900.0, 0.1, 0.1, 10.0, 10.0]
+    walked_to_the_edge = [0, 12.4, 10.0, 5.0, 900.0, 0.1, 0.1, 10.0, 10.0]
+    ran_away = [0, 12.6, 10.0, 5.0, 900.0, 0.1, 0.1, 10.0, 10.0]
+    claims = [[*good[:5], sd, 0.1, *good[7:]] for sd in (0.0, np.nan, 1.5)]
+    lost = [*good[:4], np.nan, *good[5:]]
+    table = np.array([good, walked_to_the_edge, ran_away, *claims, lost])
+    np.testing.assert_array_equal(sound(table, 5.0), table[:2, :N_COLUMNS])
+    assert len(sound(table, 7.0)) == 3
+    assert sound(np.empty((0, N_COLUMNS + 2)), 5.0).shape == (0, N_COLUMNS)
 
 
 def test_a_python_without_the_peer_is_said() -> None:
@@ -178,6 +207,13 @@ def test_a_python_without_the_peer_is_said() -> None:
         peer.locate(SCENE, (1.0, 5.0), EVERYTHING)
 
 
+def test_a_condition_that_does_not_exist_is_a_sentence_with_those_that_do() -> None:
+    check_conditions(["isolated", "medium_108nm"])
+    with pytest.raises(UsageError, match=r"contains 'nonsense'; there are: .*hot pixels; medium_108nm"):
+        check_conditions(["isolated", "nonsense"])
+
+
+@pytest.mark.skipif(not SHIPPED_MODEL.exists(), reason=f"no network is shipped as {SHIPPED_MODEL.name}")
 def test_the_benchmark_runs_and_writes_what_it_prints(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,9 +226,14 @@ def test_the_benchmark_runs_and_writes_what_it_prints(
     assert {WAVELET, "wavelet, tuned", "trackpy, tuned"} <= {r.method for r in results}
     assert results[0].score.recall > 0.8
     assert written["speed"][WAVELET] > 0
-    assert written["bars"][0]["met"] in (None, True, False)
+    network = next(r.score for r in results if r.method == NETWORK)
+    bar = next(b for b in written["bars"] if (b["promise"], b["condition"]) == ("Jaccard ≥ 0.98", name))
+    assert (bar["value"], bar["met"]) == (network.jaccard, network.jaccard >= 0.98)
+    assert {b["met"] for b in written["bars"] if b["value"] is None} == {None}
+    assert {NETWORK, NETWORK_SINGLE} == set(written["not_above_every_peer"])
     assert "</svg>" in figure.read_text()
     said = capsys.readouterr().out
+    assert f"{NETWORK_SINGLE}: above every peer" in said
     assert "Picasso is left out" in said and "SMAPpy is left out" in said
     assert "above every peer" in said
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.decode import MERGE_PX, MIN_PROBABILITY, decode
+from model.decode import MERGE_PX, MIN_PROBABILITY, MIN_SECOND, decode
 from model.maps import (
     BACKGROUND,
     DX,
@@ -79,15 +79,15 @@ def test_pixels_that_agree_are_one_punctum_and_others_are_not() -> None:
 @pytest.mark.parametrize("angle", [0.0, 1.0, 2.5])
 def test_the_reach_of_merging(distance: float, n: int, angle: float) -> None:
     maps = silent((12, 12))
-    tell(maps, 5, 5, 0.9, 5.5, 5.5)
-    tell(maps, 6, 6, 0.8, 5.5 + distance * np.cos(angle), 5.5 + distance * np.sin(angle))
+    tell(maps, 5, 5, 0.8, 5.5, 5.5)
+    tell(maps, 6, 6, 0.7, 5.5 + distance * np.cos(angle), 5.5 + distance * np.sin(angle))
     assert len(decode(maps, None, 0.5)) == n
 
 
 def test_more_probability_than_one_is_one() -> None:
     maps = silent((8, 8))
     for row, column in ((3, 3), (3, 4), (4, 3)):
-        tell(maps, row, column, 0.9, 3.5, 3.5)
+        tell(maps, row, column, 0.55, 3.5, 3.5)
     (probability,) = decode(maps, None, 0.5).probability
     assert probability == 1
 
@@ -169,9 +169,38 @@ def test_puncta_are_those_of_the_plain_algorithm(seed: int, shape: tuple[int, in
         strongest = left[0]
         mine = [i for i in left if np.hypot(*(xy[i] - xy[strongest])) < MERGE_PX]
         left = [i for i in left if i not in mine]
-        x, y = np.average(xy[mine], axis=0, weights=p[mine])
-        if p[mine].sum() > 0.5 and -0.5 <= x <= shape[1] - 0.5 and -0.5 <= y <= shape[0] - 0.5:
-            wanted.append((x, y, min(p[mine].sum(), 1)))
+        total, mean = p[mine].sum(), np.average(xy[mine], axis=0, weights=p[mine])
+        told = [(*mean, min(total, 1))]
+        if total - 1 > MIN_SECOND:
+            variances, axes = np.linalg.eigh(np.cov(xy[mine].T, aweights=p[mine], bias=True))
+            apart = axes[:, 1] * np.sqrt(variances[1])
+            apart *= np.sign(apart @ (xy[strongest] - mean))
+            told = [(*(mean + apart), 1), (*(mean - apart), min(total - 1, 1))]
+        wanted += [
+            (x, y, probability)
+            for x, y, probability in told
+            if probability > 0.5 and -0.5 <= x <= shape[1] - 0.5 and -0.5 <= y <= shape[0] - 0.5
+        ]
     found = decode(maps.astype(np.float32), None, 0.5)
     found_table = np.stack([found.x_px, found.y_px, found.probability], 1)
     np.testing.assert_allclose(found_table, np.reshape(wanted, (-1, 3)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.7, 1.6, 3.0])
+def test_pixels_that_tell_of_two_puncta_in_one_place_give_two(angle: float) -> None:
+    along = 0.25 * np.array([np.cos(angle), np.sin(angle)])
+    maps = silent((16, 16))
+    tell(maps, 7, 7, 0.96, *(7.5 + along))
+    tell(maps, 8, 8, 0.95, *(7.5 - along))
+    found = decode(maps, None, 0.3)
+    assert sorted(found.probability) == pytest.approx([0.91, 1.0])
+    assert found.photons == pytest.approx([1000, 1000], rel=1e-5)
+    apart = np.array([found.x_px[1] - found.x_px[0], found.y_px[1] - found.y_px[0]])
+    assert abs(apart @ along) == pytest.approx(0.5 * 0.25, rel=1e-3)
+    assert np.mean(found.x_px) == pytest.approx(7.5, abs=0.01)
+    assert found.x_px[0] == pytest.approx(
+        7.5 + along[0], abs=0.02
+    )  # the surer one where the strongest pixel is
+    assert len(decode(maps, None, 0.95)) == 1
+    tell(maps, 8, 8, 0.7, *(7.5 - along))
+    assert len(decode(maps, None, 0.3)) == 1

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from model.build import build_network
-from model.check import first_state, gflop_per_frame, main, n_channels
+from model.check import check_step, frame_by_frame, gflop_per_frame, main
 from model.maps import LOGIT, N_MAPS
 from model.network import Network
 
@@ -41,22 +41,7 @@ def make(name: str) -> Network:
 
 
 def movie(network: Network, n_frames: int) -> Tensor:
-    return torch.randn(n_frames, n_channels(network), H, W, generator=torch.Generator().manual_seed(2))
-
-
-def run(network: Network, frames: Tensor, present: list[int]) -> list[tuple[Tensor, ...]]:
-    """Take a movie frame by frame, as an engine does; the answers for its frames."""
-    look_ahead = network.window // 2
-    n_answers = 2 if network.has_calcium else 1
-    state = tuple(torch.zeros(1, n, H // stride, W // stride) for n, stride in network.state_shapes())
-    answers = []
-    for k in range(len(frames) + look_ahead):
-        is_frame = k < len(frames)
-        frame = frames[k : k + 1] if is_frame else torch.full_like(frames[:1], 7.0)
-        out = network.step(frame, torch.tensor([float(present[k] if is_frame else 0)]), *state)
-        answers.append(out[:n_answers])
-        state = out[n_answers:]
-    return answers[look_ahead:]
+    return torch.randn(n_frames, network.n_channels, H, W, generator=torch.Generator().manual_seed(2))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -70,12 +55,12 @@ def test_frame_by_frame_is_window_by_window(name, present):
     )
     padded_present = torch.tensor([0.0] * half + present + [0.0] * half)
     with torch.no_grad():
-        for k, answer in enumerate(run(network, frames, present)):
+        for k, answer in enumerate(frame_by_frame(network, frames, present)):
             window = slice(k, k + network.window)
             expected = network(padded[None, window], padded_present[None, window])
-            torch.testing.assert_close(answer[0], expected.maps, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(answer.maps, expected.maps, rtol=1e-4, atol=1e-5)
             if network.has_calcium:
-                torch.testing.assert_close(answer[1], expected.calcium, rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(answer.calcium, expected.calcium, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -164,7 +149,7 @@ def test_flops_are_counted_right():
     """A lone 1 × 1 convolution of a known cost, through the same counter."""
 
     class Single(nn.Module):
-        has_calcium, window, multiple = False, 1, 1
+        n_channels = 1
 
         def __init__(self) -> None:
             super().__init__()
@@ -173,7 +158,7 @@ def test_flops_are_counted_right():
         def step(self, frame, present):
             return (self.layer(frame),)
 
-        def state_shapes(self):
+        def first_state(self, height, width):
             return ()
 
     with torch.device("meta"):
@@ -190,5 +175,27 @@ def test_the_guides_check(capsys):
 
 def test_a_state_starts_at_zero():
     network = make("streaming")
-    assert [tuple(s.shape) for s in first_state(network, 16)] == [(1, 8, 8, 8), (1, 6, 4, 4)]
-    assert not any(s.any() for s in first_state(network, 16))
+    state = network.first_state(16, 32)
+    assert [tuple(s.shape) for s in state] == [(1, 8, 8, 16), (1, 6, 4, 8)]
+    assert not any(s.any() for s in state)
+
+
+def test_the_check_finds_a_step_that_does_something_else():
+    network = make("streaming, no calcium")
+    check_step(network)
+    network.step = lambda frame, present, *state: type(network).step(network, frame, 0 * present, *state)
+    with pytest.raises(AssertionError, match="not close"):
+        check_step(network)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_calcium_alone_is_the_calcium_of_the_whole(name):
+    network = make(name)
+    frames = movie(network, network.window)[None]
+    with torch.no_grad():
+        whole = network(frames, torch.ones(1, network.window)).calcium
+        alone = network.log_odds(frames, torch.ones(1, network.window))
+    if whole is None:
+        assert alone is None
+    else:
+        torch.testing.assert_close(alone, whole)

@@ -43,11 +43,6 @@ def test_a_missing_frame_is_zeros(unet):
             assert torch.equal(a, b)
 
 
-def test_an_even_window_is_refused():
-    with pytest.raises(ValueError, match="window is 4 frames; it must be odd"):
-        UNet3d(UNet3dConfig(window=4))
-
-
 def test_what_is_frozen_stays_as_it_is(unet):
     freeze(unet.encoder)
     train_unfrozen(unet)

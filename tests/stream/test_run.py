@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from acquire.frame import SourceInfo
 from model.camera import Camera
 from stream.config import ConfigError, OutputConfig, RunConfig
-from stream.record import provenance
 from stream.record import run as run_module
 from stream.record.provenance import RunStart, describe
 from stream.record.run import create_run_folder, open_run, read_info, write_info
@@ -76,8 +75,7 @@ def test_run_json_says_how_the_run_was_made(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for git is a shell script")
 def test_git_does_not_wait_at_our_standard_input(tmp_path, monkeypatch):
     (tmp_path / ".git").touch()
-    code = tmp_path / "stream" / "record" / "provenance.py"
-    monkeypatch.setattr(provenance, "__file__", str(code))
+    monkeypatch.setattr("model.commit.__file__", str(tmp_path / "model" / "commit.py"))
     git = tmp_path / "git"
     git.write_text("#!/bin/sh\nread line\necho abcdef\n")  # as an inherited handle does on Windows
     git.chmod(0o755)

@@ -13,7 +13,7 @@ from model.baseline import Baseline
 from train.batch import Batch
 from train.calcium_activity import END_FRACTION, OPEN_FRACTION, Activity
 from train.calcium_channel import CalciumChannel, CalciumFrame
-from train.calcium_labels import ELSEWHERE_WEIGHT, calcium_labels
+from train.calcium_labels import ELSEWHERE_WEIGHT, OPEN_WEIGHT, calcium_labels
 from train.calcium_past import live_through, past_weights
 from train.calcium_scene import CalciumScene
 from train.calcium_scenes import CalciumScenes
@@ -198,6 +198,20 @@ def test_a_bleached_punctum_keeps_its_calcium_until_it_closes() -> None:
     assert n_outlived > 20
 
 
+@pytest.mark.parametrize("tau", [(3.0, 10.0), (20.0, 60.0)])
+def test_sparks_are_as_many_as_asked_for_however_long_they_last(tau: tuple[float, float]) -> None:
+    n, rate, n_frames = 4, 2e-4, 500
+    calcium = make_calcium(n, rate=0.0, spark_rate=rate, tau_low=tau[0], tau_high=tau[1])
+    _, channel = begin(make_scene(n, density=0.0), calcium)
+    channel.activity.begin_anywhere()
+    begun = 0
+    for _ in range(n_frames):
+        channel.advance()
+        begun += int((channel.activity.age[:, channel._n_puncta :] == 0).sum())
+    side = SIZE[0] + 2 * 8.0  # the field is wider than the image
+    assert begun == pytest.approx(rate * side**2 * n * n_frames, rel=0.1)  # 1638: 2.5 %
+
+
 def test_sparks_begin_off_all_puncta_and_some_lie_beside_one() -> None:
     n = 8
     frames = play(make_scene(n, density=0.01), make_calcium(n, rate=0.0, spark_rate=2e-4), 40)
@@ -266,7 +280,7 @@ def test_labels_of_puncta() -> None:
     frames = play(make_scene(n, density=0.004), make_calcium(n, rate=0.05), 12)
     puncta, frame = frames[-1]
     label, weight = calcium_labels(puncta, frame, sensor)
-    assert weight.unique().tolist() == pytest.approx([0.0, ELSEWHERE_WEIGHT, 1.0])
+    assert weight.unique().tolist() == pytest.approx([0.0, ELSEWHERE_WEIGHT, 1.0, OPEN_WEIGHT])
     alone = torch.cdist(puncta.xy, puncta.xy)
     alone = (alone.masked_fill(~puncta.is_alive[:, None], torch.inf).diagonal_scatter(
         torch.full(alone.shape[:2], torch.inf), dim1=1, dim2=2).amin(2) > 4.5)  # fmt: skip
@@ -277,7 +291,7 @@ def test_labels_of_puncta() -> None:
         patch = np.s_[b, y - 1 : y + 2, x - 1 : x + 2]
         if frame.is_open[b, k]:  # all visible: ΔF/F0 ≥ .25 of 50 photons within σ ≥ 1.5 px
             kinds["open"] += 1
-            assert (label[patch] == 1).all() and (weight[patch] == 1).all()
+            assert (label[patch] == 1).all() and (weight[patch] == OPEN_WEIGHT).all()
         elif frame.is_on[b, k]:
             kinds["fading"] += 1
             assert (label[patch] == 0).all() and (weight[patch] == 0).all()
@@ -408,7 +422,7 @@ def test_batch_has_what_training_needs(batch: Batch) -> None:
     assert not (batch.calcium_open & ~batch.is_emitter).any()
     assert batch.calcium_label.shape == batch.calcium_weight.shape == (n, height, width)
     # A label of 1 belongs to a pixel that counts.
-    assert (batch.calcium_weight[batch.calcium_label == 1] == 1).all()
+    assert (batch.calcium_weight[batch.calcium_label == 1] == OPEN_WEIGHT).all()
 
 
 def test_missing_frames_leave_the_baseline_as_it_was() -> None:
@@ -421,7 +435,23 @@ def test_missing_frames_leave_the_baseline_as_it_was() -> None:
         assert torch.equal(baseline[b, 2], baseline[b, 1]) == bool(missing[b, 2])
 
 
+def test_a_camera_of_several_takes_its_own_channel_only() -> None:
+    sensor = TrainingScenes(hot_pixels=1.0).sensor(3, SIZE, Random(0))
+    one = sensor.channel(1)
+    for field in dataclasses.fields(Sensor):
+        assert torch.equal(getattr(one, field.name), getattr(sensor, field.name)[1:2]), field.name
+    # Less than no light, as a lamp that flickers may leave, is none.
+    dark = make_sensor(1).expose(torch.full((1, *SIZE), -3.0), Random(0))
+    assert float(dark.mean()) == pytest.approx(100.0, abs=0.1)
+
+
 def test_ranges_are_checked() -> None:
+    for wrong in ({"rate": (0.1, math.inf)}, {"tethered": math.nan}, {"rise_frames": (1, 10**9)}):
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            CalciumScenes(**wrong)
+    for wrong in ({"photons": (1.0, math.inf)}, {"photons_sd": (-0.1, 0.2)}, {"photons_sd": (0.1, math.inf)}):
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            TrainingScenes(**wrong)
     with pytest.raises(ValidationError, match=r"rate: 0\.2 is above 0\.1; give the lower bound first"):
         CalciumScenes(rate=(0.2, 0.1))
     with pytest.raises(ValidationError, match="sparkz"):

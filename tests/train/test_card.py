@@ -62,7 +62,7 @@ def test_examples_are_frames_with_their_puncta(card):
         np.testing.assert_array_equal(example.piezo1, frame.pixels[0])
         np.testing.assert_array_equal(example.calcium, frame.pixels[1])
         np.testing.assert_allclose(example.xy[:, 0], frame.truth.x_px, atol=1e-4)
-        np.testing.assert_array_equal(example.is_open, frame.truth.is_open)
+        np.testing.assert_array_equal(example.is_on, frame.truth.is_on)
 
 
 def test_signal_to_noise_is_that_of_the_brightest_pixel():

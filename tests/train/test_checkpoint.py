@@ -47,6 +47,9 @@ def test_localization_goes_into_a_network_with_calcium(tmp_path):
         assert torch.equal(target.state_dict()[name], value)
 
 
+GOOD = {"format": 1, "network": SMALL, "state_dict": {}, "meta": {}}
+
+
 def _write(path, content):
     torch.save(content, path)
 
@@ -61,15 +64,28 @@ def _write(path, content):
         (lambda path: _write(path, {"a": torch.zeros(1)}), "is not a checkpoint of piezo1 train"),
         (lambda path: _write(path, [1]), "is not a checkpoint of piezo1 train"),
         (
-            lambda path: _write(path, {"format": 2, "network": {}, "state_dict": {}, "meta": {}}),
+            lambda path: _write(path, GOOD | {"format": 2}),
             "has checkpoint format 2",
         ),
+        *(
+            (
+                lambda path, part=part: _write(path, GOOD | part),
+                "a part of it is not what piezo1 train writes",
+            )
+            for part in (
+                {"network": 7},
+                {"state_dict": None},
+                {"state_dict": {"a": 1}},
+                {"meta": [1]},
+                {"meta": {"config": 3}},
+            )
+        ),
         (
-            lambda path: _write(path, {"format": 1, "network": {"kind": "x"}, "state_dict": {}, "meta": {}}),
+            lambda path: _write(path, GOOD | {"network": {"kind": "x"}}),
             "unknown to this version",
         ),
         (
-            lambda path: _write(path, {"format": 1, "network": SMALL, "state_dict": {}, "meta": {}}),
+            lambda path: _write(path, GOOD),
             "is of another architecture: it has no weights",
         ),
     ],
@@ -82,10 +98,12 @@ def test_what_is_no_checkpoint_is_refused_in_one_sentence(tmp_path, write, sente
     assert "\n" not in str(error.value)
 
 
-def test_half_a_file_is_refused(tmp_path):
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_part_of_a_file_is_refused(tmp_path, share):
     path = tmp_path / "best_model.pth"
     save_network(path, build_network(SMALL), {})
-    path.write_bytes(path.read_bytes()[:2000])
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(CheckpointError, match="incomplete"):
         load_network(path)
 

@@ -19,6 +19,9 @@ from torch.utils.data import DataLoader
 
 from model.build import build_network
 from model.card import read_model
+from model.commit import code_commit
+from model.engines.base import ModelError
+from model.maps import LOGIT
 from train.checkpoint import load_network, read_checkpoint, read_file, save_network
 from train.errors import CheckpointError, TrainingError
 from train.fit import fit
@@ -26,6 +29,7 @@ from train.fit_load import load_fit_config
 from train.overfit import overfit_config, run_overfit
 from train.release import THRESHOLDS, release
 from train.scenes import OneBatch, Scenes
+from train.stages import stages
 from train.task import Task
 from train.trainer import make_trainer, run, seeded_network, validation
 from train.validation import Validator, validation_batches
@@ -124,18 +128,94 @@ def test_what_is_kept_is_the_average_and_its_figures(localized):
     assert again.as_dict() == pytest.approx(outcome.figures.as_dict())
 
 
-def test_a_checkpoint_becomes_a_model_with_the_best_threshold_or_the_given_one(localized, tmp_path):
+@pytest.fixture
+def eager(localized, tmp_path):
+    """Checkpoint of a network that finds a punctum in every pixel, some of them true."""
+    network, meta = load_network(localized[1].best), read_checkpoint(localized[1].best)["meta"]
+    with torch.no_grad():
+        network.localization.head.bias[4 * LOGIT : 4 * LOGIT + 4] = 0
+    save_network(tmp_path / "eager.pth", network, meta | {"commit": "abc"})
+    return tmp_path / "eager.pth"
+
+
+def test_a_checkpoint_becomes_a_model_with_the_best_threshold(eager, tmp_path):
+    card = release(eager, tmp_path / "model.onnx")
+    assert read_model(tmp_path / "model.onnx")[1] == card
+    config = quick()
+    validator = Validator(validation_batches(config), config.validation)
+    answers = validator.answers(Task(load_network(eager), config))
+    jaccard = {t: validator.figures(answers, t)[0].jaccard for t in THRESHOLDS}
+    assert len(set(jaccard.values())) > 1
+    assert card.metrics["validation_jaccard"] == jaccard[card.threshold] == max(jaccard.values())
+    meta = read_checkpoint(eager)["meta"]
+    stage = {"steps": meta["step"], "commit": "abc", "configuration": meta["config"]}
+    assert card.training == {"stages": [stage]} and card.commit == "abc"
+
+
+def _without_config(meta):
+    return {key: value for key, value in meta.items() if key != "config"}
+
+
+def _with_an_old_key(meta):
+    return meta | {"config": meta["config"] | {"data": {"crops": 3}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (dict, "its network finds no punctum"),
+        (_without_config, "does not hold the configuration"),
+        (_with_an_old_key, r"another version of this program: data\.crops is not a known key"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_released_is_refused_in_one_sentence(
+    localized, tmp_path, change, sentence
+):
+    best, path = localized[1].best, tmp_path / "changed.pth"
+    save_network(path, load_network(best), change(read_checkpoint(best)["meta"]))
+    with pytest.raises(CheckpointError, match=sentence) as refused:
+        release(path, tmp_path / "model.onnx")
+    assert "\n" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_given_threshold_is_the_one_that_counts(eager, tmp_path):
+    with pytest.raises(CheckpointError, match="finds no punctum"):  # its pixels say one half
+        release(eager, tmp_path / "model.onnx", 0.9)
+
+
+def test_where_a_model_cannot_be_written_is_said_first(tmp_path):
+    with pytest.raises(ModelError, match="there is no folder"):
+        release(tmp_path / "no.pth", tmp_path / "no" / "model.onnx")
+
+
+def test_a_checkpoint_knows_its_commit_and_the_stages_before(localized, tmp_path):
     _, outcome = localized
-    path = tmp_path / "model.onnx"
-    best = release(outcome.best, path)
-    assert best.threshold in THRESHOLDS
-    assert best.metrics["validation_jaccard"] >= outcome.figures.jaccard
-    given = release(outcome.best, path, quick().validation.threshold)
-    assert given.threshold == quick().validation.threshold
-    figures = {f"validation_{name}": value for name, value in outcome.figures.as_dict().items()}
-    assert given.metrics == pytest.approx(figures)
-    assert given.training["steps"] == outcome.best_step
-    assert read_model(path)[1] == given
+    (first,) = stages(outcome.best)
+    assert first == {
+        "steps": outcome.best_step,
+        "commit": code_commit(),
+        "configuration": read_checkpoint(outcome.best)["meta"]["config"],
+    }
+    folder = tmp_path / "tuned"
+    train(quick(), folder, checkpoint=outcome.best)
+    tuned = train(quick("training.num_iterations=8"), folder, resume=True).best
+    assert stages(tuned)[:-1] == [first]
+
+
+def test_a_checkpoint_that_does_not_know_what_came_before_is_followed_one_step(localized, tmp_path):
+    best, path = localized[1].best, tmp_path / "old.pth"
+
+    def before(start):
+        config = {"model": {"pretrained_localization": str(start)}}
+        save_network(path, load_network(best), {"step": 3, "config": config})
+        *earlier, own = stages(path)
+        assert own == {"steps": 3, "commit": None, "configuration": config}
+        return earlier
+
+    assert before(best) == stages(best)
+    (gone,) = before(tmp_path / "gone.pth")
+    assert "cannot read checkpoint" in gone["problem"] and gone["configuration"] is None
 
 
 def test_the_logs_hold_scalars_and_pictures(localized):
@@ -294,6 +374,25 @@ def test_another_architecture_cannot_be_tuned_or_taken_over(tmp_path):
     with pytest.raises(CheckpointError, match="is of another architecture"):
         train(quick(f"model.pretrained_localization={path}"), tmp_path / "b")
     assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(TrainingError, match=r"cannot write in .*file: File exists"):
+        train(quick(), tmp_path / "file")
+    with pytest.raises(TrainingError, match=r"cannot write in .*overfit: Not a directory"):
+        run_overfit(overfit_config(quick(), 2), tmp_path / "file" / "overfit", Console(quiet=True))
+
+
+def test_a_strategy_or_devices_that_do_not_exist_are_named(tmp_path):
+    with pytest.raises(
+        TrainingError, match=r"training\.strategy=nonsense, .* cannot be used here: "
+    ) as error:
+        train(quick("training.strategy=nonsense"), tmp_path / "a")
+    assert "\n" not in str(error.value)
+    with pytest.raises(TrainingError, match=r"training\.devices is 9999, but there are \d+ "):
+        train(quick("training.devices=9999"), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_gpu_that_is_not_there_is_named(tmp_path):

@@ -10,6 +10,8 @@ pytest.importorskip("torch", reason="torch is not installed (extra: train)")
 from train.errors import FitConfigError
 from train.fit_config import FitConfig, Stage
 from train.fit_load import load_fit_config
+from train.options import simulation_config
+from train.simulation_config import SimulationError
 from train.start import new_network
 from train.training_scenes import TrainingScenes
 
@@ -52,6 +54,20 @@ def test_later_values_win_and_reach_nested_sections(tmp_path):
     assert config.training == FitConfig().training
 
 
+def test_1e3_is_a_number_everywhere(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("simulation: {photons: [1e3, 2.5E+3]}\n")
+    config = load_fit_config(path, ["training.learning_rate=1e-4"])
+    assert config.simulation.photons == (1000.0, 2500.0)
+    assert config.training.learning_rate == 1e-4
+    options = ["photons=1e3", "drift_nm_s=[-3e2, .5e1]", "camera=emccd"]
+    movie = simulation_config(options, n_frames=2)
+    assert (movie.photons, movie.drift_nm_s, movie.camera) == (1000.0, (-300.0, 5.0), "emccd")
+    for wrong, sentence in (("photons=1e3x", "photons is '1e3x'"), ("photons=[", "not valid YAML")):
+        with pytest.raises(SimulationError, match=re.escape(sentence)):
+            simulation_config([wrong])
+
+
 def test_a_stage_replaces_only_what_it_names():
     scenes = TrainingScenes()
     eased = Stage(until_iteration=5, photons=(1000.0, 2000.0)).ease(scenes)
@@ -76,7 +92,16 @@ def test_a_stage_replaces_only_what_it_names():
         ("curriculum: [{until_iteration: 9, photon: 1}]", "known here: until_iteration,"),
         ("training: {seed: 7}\nvalidation: {seed: 7}", "validation.seed must differ"),
         ("training: {learning_rate: .inf}", "training.learning_rate in"),
+        ("training: {seed: 4294967296}", "training.seed in"),
+        ("training: {frozen_batchnorm_fraction: .nan}", "training.frozen_batchnorm_fraction in"),
+        ("simulation: {photons: [1, .inf]}", "simulation.photons in"),
+        (
+            "loss: {detection_weight: 0, offset_weight: 0, background_weight: 0, sigma_weight: 0}",
+            "nothing to learn",
+        ),
         ("data: 3", "data in"),
+        ("data: {crop_px: 24}", "multiple of 16"),
+        ("validation: {crop_px: 40}", "multiple of 16"),
         ("data: {batch_size: 3, batch_size: 4}", "'batch_size' stands there twice"),
         ("- 3", "must hold sections"),
         ("model: [", "not valid YAML"),
@@ -110,7 +135,6 @@ def test_a_missing_file_is_named():
         load_fit_config(Path("nowhere.yaml"))
 
 
-def test_crops_must_fit_the_network():
-    config = load_fit_config(None, ["model.kind=unet3d", "data.crop_px=24"])
-    with pytest.raises(FitConfigError, match=r"data\.crop_px is 24: a unet3d network needs a multiple of 16"):
-        new_network(config)
+@pytest.mark.parametrize("kind", ["streaming", "unet3d"])
+def test_crops_that_are_allowed_fit_every_network(kind):
+    assert 16 % new_network(load_fit_config(None, [f"model.kind={kind}"])).multiple == 0

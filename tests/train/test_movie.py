@@ -54,8 +54,8 @@ def test_the_movie_holds_the_simulated_counts_and_its_scales(dataset):
 def test_the_tables_hold_the_truth(dataset):
     sample = dataset / "sample_00000"
     truth, events = pd.read_csv(sample / "ground_truth.csv"), pd.read_csv(sample / "calcium_events.csv")
-    assert tuple(truth.columns) == TRUTH_COLUMNS
-    assert tuple(events.columns) == EVENT_COLUMNS
+    assert tuple(truth.columns) == tuple(TRUTH_COLUMNS)
+    assert tuple(events.columns) == tuple(EVENT_COLUMNS)
     frames = list(simulate(CONFIG, np.random.SeedSequence(5, spawn_key=(0,))))
     assert len(truth) == sum(len(f.truth.track_id) for f in frames)
     for frame in frames:
@@ -87,10 +87,22 @@ def test_metadata_says_what_was_made(dataset):
 
 
 def test_the_truth_comes_back(dataset):
-    truth = load_truth(dataset / "sample_00000")
+    folder = dataset / "sample_00000"
+    truth = load_truth(folder)
+    for table, name in ((truth.puncta, "ground_truth"), (truth.events, "calcium_events")):
+        pd.testing.assert_frame_equal(table, pd.read_csv(folder / f"{name}.csv"), check_dtype=False)
     assert (truth.n_frames, truth.interval_s, truth.pixel_size_nm) == (30, 0.05, 108.0)
     assert (truth.camera, truth.image_size) == (CONFIG.camera_model(), (48, 64))
     assert len(truth.puncta) and len(truth.events)
+
+
+def test_a_movie_without_puncta_has_empty_tables_and_a_card(tmp_path):
+    config = SimulationConfig(image_size=(32, 32), n_frames=3, num_puncta_mean=0)
+    (sample,) = write_dataset(tmp_path / "set", 1, config, 0)
+    truth = load_truth(sample)
+    assert len(truth.puncta) == len(truth.events) == 0
+    assert truth.puncta.dtypes.astype(str).to_dict() == TRUTH_COLUMNS
+    assert (tmp_path / "set" / "card.png").exists()
 
 
 def test_an_incomplete_sample_is_named(tmp_path):

@@ -204,15 +204,15 @@ def test_calcium_rises_at_events_by_their_amplitude():
         | {"image_size": (128, 128), "n_frames": 100, "num_puncta_mean": 30, "calcium_rest_photons": 400.0}
         | {"cloud_sigma_min_px": 2.0, "event_rate_hz": 0.5}
     )
-    true, seen, is_open = [], [], []
+    true, seen, is_on = [], [], []
     for frame in simulate(config, 11):
         truth = frame.truth
         ratio = config.camera_model().to_photons(frame.pixels[1]) / config.calcium_rest_photons - 1
         seen.append(ratio[np.rint(truth.y_px).astype(int), np.rint(truth.x_px).astype(int)])
         true.append(truth.dff)
-        is_open.append(truth.is_open)
-    true, seen, is_open = (np.concatenate(v) for v in (true, seen, is_open))
-    assert seen[is_open].mean() > seen[~is_open].mean() + 0.2
+        is_on.append(truth.is_on)
+    true, seen, is_on = (np.concatenate(v) for v in (true, seen, is_on))
+    assert seen[is_on].mean() > seen[~is_on].mean() + 0.2
     slope, intercept = np.polyfit(true, seen, 1)
     assert slope == pytest.approx(1.0, abs=0.06)
     assert intercept == pytest.approx(0.0, abs=0.03)  # neighbours' clouds add a little
@@ -224,7 +224,7 @@ def test_events_agree_with_the_truth_of_their_puncta():
     dff = {
         (track, f.index): (value, on)
         for f in frames
-        for track, value, on in zip(f.truth.track_id.tolist(), f.truth.dff, f.truth.is_open, strict=True)
+        for track, value, on in zip(f.truth.track_id.tolist(), f.truth.dff, f.truth.is_on, strict=True)
     }
     events = [e for f in frames for e in f.events]
     rate = len(events) / (
@@ -273,6 +273,47 @@ def test_directed_puncta_keep_their_speed_and_confined_ones_their_place():
     assert np.hypot(*(last - first).T).max() <= 2 * 120.0
     first, last = mean_steps(mobile_fraction=1.0, **options)
     assert np.hypot(*(last - first).T).mean() > 400
+
+
+@pytest.mark.parametrize("drift", [(300.0, 0.0), (0.0, -300.0)])
+@pytest.mark.parametrize("directed", [0.0, 0.5])
+def test_a_drift_or_a_velocity_neither_empties_the_image_nor_heaps_puncta_up(drift, directed):
+    options = {
+        "image_size": (32, 32),
+        "num_puncta_mean": 100,
+        "n_frames": 300,
+        "confined_fraction": 0.2,
+        "drift_nm_s": drift,
+    }
+    options |= {"directed_fraction": directed, "mobile_fraction": 0.3, "diffusion_mobile_um2_s": 0.03}
+    frames = movie(2, **STILL | options)
+    n = np.array([len(f.truth.x_px) for f in frames])
+    # The drift of 42 px has carried all of the first ones away. Standard deviation √100 = 10.
+    assert n[:20].mean() == pytest.approx(n[-20:].mean(), abs=30)
+    late = frames[-100::10]
+    x = np.concatenate([f.truth.x_px for f in late])
+    y = np.concatenate([f.truth.y_px for f in late])
+    for coordinate in (x, y):
+        assert np.mean(coordinate < 15.5) == pytest.approx(0.5, abs=0.12)
+    # Who leaves is not who enters: no track jumps through the image.
+    for track in tracks_of(frames).values():
+        steps = [np.subtract(track[f + 1], track[f]) for f in track if f + 1 in track]
+        assert np.abs(steps).max(initial=0) < 4
+    assert max(t for f in late for t in f.truth.track_id) > 1.2 * max(frames[0].truth.track_id)
+
+
+def test_confined_puncta_are_anywhere_in_their_discs_from_the_start():
+    config = SimulationConfig(
+        **STILL
+        | {"image_size": (64, 64), "num_puncta_mean": 500, "confined_fraction": 1.0, "n_frames": 60}
+        | {"mobile_fraction": 0.0, "diffusion_mobile_um2_s": 0.02, "confinement_nm": 216.0}
+    )
+    tracks = [t for t in tracks_of(list(simulate(config, 1))).values() if len(t) == config.n_frames]
+    paths = np.array([[t[f] for f in range(config.n_frames)] for t in tracks])
+    early, late = (((paths[:, a] - paths[:, b]) ** 2).sum(1).mean() for a, b in ((0, 59), (29, 59)))
+    # The discs of radius 2 px were left for none of these lags; two uniform points differ by R² in the mean.
+    assert early == pytest.approx(late, rel=0.12)
+    assert early == pytest.approx(4.0, rel=0.15)
 
 
 def spread_of_light(**options: object) -> tuple[float, float]:
@@ -401,6 +442,13 @@ def test_another_indicator_shows_the_same_puncta():
         {"n_frames": True},
         {"photon": 3.0},
         {"cloud_sigma_max_px": 0.5},
+        {"diffusion_mobile_um2_s": 1e80},
+        {"calcium_rest_photons": 1e39},
+        {"photons": 1e30},
+        {"spark_rate_um2_s": 1e6},
+        {"spark_rate_um2_s": 9.0, "interval_ms": 1e5},
+        {"image_size": (10**6, 10**6)},
+        {"drift_nm_s": (1e30, 0.0)},
     ],
 )
 def test_impossible_options_are_refused_in_one_sentence(options):
@@ -409,3 +457,32 @@ def test_impossible_options_are_refused_in_one_sentence(options):
     message = str(error.value)
     assert "\n" not in message
     assert next(iter(options)) in message or "puncta" in message
+
+
+def bounds(name: str) -> tuple[float, float]:
+    """Lowest and highest value of a parameter that is a number, or an optional one."""
+    schema = SimulationConfig.model_json_schema()["properties"][name]
+    number = next(p for p in schema.get("anyOf", [schema]) if p.get("type") in ("number", "integer"))
+    return max(number.get("minimum", 0), number.get("exclusiveMinimum", -1) + 1e-30), number["maximum"]
+
+
+NUMBERS = [
+    name
+    for name, field in SimulationConfig.model_fields.items()
+    if field.annotation in (float, float | None) and name != "num_puncta_mean"
+]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_allowed_can_be_simulated(name):
+    for value in bounds(name):
+        options = {"image_size": (16, 16), "n_frames": 2, "num_puncta_mean": 5, name: value}
+        options |= {"camera": "emccd"} if name == "em_gain" else {}
+        options |= {"mobile_fraction": 0.0} if name in ("confined_fraction", "directed_fraction") else {}
+        if "_min" in name:
+            options[name.replace("_min", "_max")] = bounds(name.replace("_min", "_max"))[1]
+        if "_max" in name:
+            options[name.replace("_max", "_min")] = bounds(name.replace("_max", "_min"))[0]
+        for indicator in ("cytosolic", "tethered"):
+            frames = list(simulate(SimulationConfig(**options, indicator=indicator), 1))
+            assert all(np.isfinite(f.truth.photons).all() and np.isfinite(f.truth.x_px).all() for f in frames)

@@ -1,0 +1,109 @@
+"""The command line of the benchmarks, `piezo1 bench`; each command imports what it needs when it runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.outputs import wide_console, writable
+
+app = typer.Typer(no_args_is_help=True, help="Measure what the documentation promises.")
+out = wide_console()
+
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", callback=writable(".json"), help="also write the figures to this file"),
+]
+Figure = Annotated[
+    Path | None,
+    typer.Option(callback=writable(".png", ".svg"), help="also draw the figure here, .png or .svg"),
+]
+Model = Annotated[Path | None, typer.Option(help="another network's .onnx than the shipped one")]
+
+
+@app.command()
+def pipeline(json: Json = None) -> None:
+    """Frames/s end to end at 256 × 256 with 100 puncta, and the share of each stage."""
+    from bench.pipeline import run
+
+    run(json, out)
+
+
+@app.command()
+def transport(json: Json = None) -> None:
+    """Lossless with a slow consumer, live with one too slow for the camera."""
+    from bench.transport import run
+
+    run(json, out)
+
+
+@app.command()
+def memory(json: Json = None) -> None:
+    """Peak memory for 500 frames, 5,000 frames and a 4 GB BigTIFF (needs 5 GB of disk)."""
+    from bench.memory import run
+
+    run(json, out)
+
+
+@app.command()
+def recovery(
+    json: Json = None, kills: Annotated[int, typer.Option(min=1, help="how often to kill")] = 20
+) -> None:
+    """Kill the analysis at random moments and recover the runs."""
+    from bench.recovery import run
+
+    run(json, out, kills)
+
+
+@app.command()
+def calcium(
+    json: Json = None,
+    movies: Annotated[int, typer.Option(min=1, help="movies of each condition")] = 6,
+    model: Model = None,
+) -> None:
+    """Calcium at puncta per frame: the network against the calcium stage, with waves and sparks."""
+    from bench.calcium import run
+
+    run(json, out, movies, model)
+
+
+@app.command()
+def localization(
+    json: Json = None,
+    figure: Figure = None,
+    movies: Annotated[int, typer.Option(min=1, help="movies of each condition")] = 20,
+    frames: Annotated[int, typer.Option(min=1, help="consecutive frames of each movie")] = 5,
+    peers_python: Annotated[
+        Path | None, typer.Option(help="a Python that can import picasso and smappy")
+    ] = None,
+    model: Model = None,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="part of a condition's name; repeatable")
+    ] = None,
+) -> None:
+    """Accuracy, calibration and speed against the peers on the same frames in the same run.
+
+    Picasso and SMAPpy pin other versions: `python3 -m venv peers && peers/bin/pip install picassosr
+    smappy-smlm`, then give `--peers-python peers/bin/python`.
+    """
+    from bench.localization import run
+
+    run(json, figure, movies, frames, peers_python, model, condition or ())
+
+
+@app.command()
+def frames(
+    data: Annotated[
+        Path, typer.Option(help="folder with thunderstorm_tubulins1_00020.tif and .csv, Beads-AS-Exp.tif")
+    ] = Path("../shared/data/smlm_real"),
+    json: Json = None,
+    figure: Figure = None,
+    model: Model = None,
+) -> None:
+    """What the network and the wavelet engine find in frames of others' simulators.
+
+    Example: `piezo1 bench frames --data ../shared/data/smlm_real --figure frames.png`
+    """
+    from bench.foreign_frames import run
+
+    run(data, out, json, figure, model)
