@@ -27,8 +27,6 @@ class Batch:
         (B, N), False for the rows that only fill up.
     background
         (B, H, W) expected background photons divided by F².
-    calcium_open
-        (B, N) whether calcium flows at the emitter, or None without a calcium channel.
     calcium_label, calcium_weight
         (B, H, W): 1 where calcium flows at a punctum, and how much the pixel counts (0: not known);
         None without a calcium channel.
@@ -41,7 +39,6 @@ class Batch:
     sigma_px: Tensor
     is_emitter: Tensor
     background: Tensor
-    calcium_open: Tensor | None = None
     calcium_label: Tensor | None = None
     calcium_weight: Tensor | None = None
 

@@ -58,11 +58,10 @@ class CalciumWindow:
             self._sensor.to_scaled_photons(self._sensor.expose(frame.expected, self._random))
         )
         if is_middle:
-            self._is_open = frame.is_open
             self._label, self._weight = calcium_labels(puncta, frame, self._sensor)
 
-    def complete(self, batch: Batch, order: Tensor) -> Batch:
-        """Add calcium to a batch whose emitters are the slots `order` (B, M)."""
+    def complete(self, batch: Batch) -> Batch:
+        """Add calcium to a batch."""
         variance = self._sensor.read_variance
         frames = [batch.frames]
         baseline, n = self._baseline, self._n
@@ -78,7 +77,6 @@ class CalciumWindow:
         return replace(
             batch,
             frames=torch.cat(frames, 2),
-            calcium_open=self._is_open.gather(1, order) & batch.is_emitter,
             calcium_label=self._label,
             calcium_weight=self._weight,
         )

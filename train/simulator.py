@@ -86,7 +86,7 @@ class Simulator:
             is_emitter=keep,
             background=background * scale[..., None],
         )
-        return calcium.complete(batch, order) if calcium else batch
+        return calcium.complete(batch) if calcium else batch
 
 
 def inside(xy: Tensor, size: tuple[int, int]) -> Tensor:

@@ -54,6 +54,6 @@ def test_the_shipped_sample_is_small_and_whole():
 def test_simulating_without_torch_says_what_to_install(piezo1_without_torch, tmp_path):
     answer = piezo1_without_torch("simulate", "-o", str(tmp_path / "set"))
     assert answer.returncode == 1
-    assert "simulating needs torch: pip install" in answer.stderr
+    assert "this needs torch: pip install" in answer.stderr
     assert "Traceback" not in answer.stderr
     assert not Path(tmp_path / "set").exists()

@@ -413,13 +413,7 @@ def test_batch_has_what_training_needs(batch: Batch) -> None:
     n, height, width = 8, 48, 48
     assert batch.frames.shape == (n, 3, 3, height, width)
     assert batch.frames.isfinite().all() and batch.frames.dtype == torch.float32
-    assert (
-        batch.calcium_open is not None
-        and batch.calcium_label is not None
-        and batch.calcium_weight is not None
-    )
-    assert batch.calcium_open.shape == batch.is_emitter.shape
-    assert not (batch.calcium_open & ~batch.is_emitter).any()
+    assert batch.calcium_label is not None and batch.calcium_weight is not None
     assert batch.calcium_label.shape == batch.calcium_weight.shape == (n, height, width)
     # A label of 1 belongs to a pixel that counts.
     assert (batch.calcium_weight[batch.calcium_label == 1] == OPEN_WEIGHT).all()
