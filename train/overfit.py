@@ -16,6 +16,7 @@ from train.validation import Validator
 OVERFIT = "overfit"  # folder inside that of the training
 STEPS = 1000
 CROPS = 2
+FROZEN = 0.7  # of the steps: statistics of so few crops are soon known, and move as long as they are followed
 LEARNING_RATE = 5e-3  # noise that never changes forgives a high one
 VALIDATIONS = 6
 ENOUGH = 0.9  # of Jaccard (with calcium: its mean with F1) on the crops themselves
@@ -34,6 +35,7 @@ def overfit_config(
                     "val_frequency": steps // VALIDATIONS or 1,
                     "learning_rate": learning_rate or LEARNING_RATE,
                     "ema_decay": 0.9,
+                    "frozen_batchnorm_fraction": FROZEN,
                 }
             ),
             "data": config.data.model_copy(update={"batch_size": min(config.data.batch_size, CROPS)}),
