@@ -73,6 +73,8 @@ class ModelCard(Trained):
     def _consistent(self) -> Self:
         if self.channels not in (CHANNELS, CHANNELS[:1]):
             raise ValueError(f"channels must be {', '.join(CHANNELS)}, or {CHANNELS[0]} alone")
+        if self.window % 2 == 0:
+            raise ValueError("window must be odd")
         return self
 
 

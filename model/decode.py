@@ -26,9 +26,8 @@ Maps = NDArray[np.float32]
 Table = NDArray[np.float64]
 
 MERGE_PX = 0.7  # pixels whose positions are closer than this tell of one punctum
-MIN_SECOND = (
-    0.7  # probability left over for a second punctum in the same place, which must be at least so sure
-)
+# Of the probability left over in one place: above it, the pixels there tell of a second punctum.
+MIN_SECOND = 0.7
 MIN_PROBABILITY = 0.02  # pixels below tell of nothing; a threshold must be higher
 _LOG_SIGMA_LOW, _LOG_SIGMA_HIGH = (math.log(sigma) for sigma in SIGMA_LIMITS_PX)
 _MIN_LOGIT = math.log(MIN_PROBABILITY / (1 - MIN_PROBABILITY))

@@ -54,6 +54,7 @@ def test_a_graph_of_another_card_is_refused(model: Path) -> None:
         ({"format": 2, "something": "new"}, "has format 2, this program reads 1: update the program"),
         ({"something": "new"}, "something: Extra inputs are not permitted"),
         ({"threshold": 1.5}, "threshold: Input should be less than 1"),
+        ({"window": 4}, "window must be odd"),
         ({"channels": ["calcium"]}, "channels must be PIEZO1, calcium, calcium baseline, or PIEZO1 alone"),
         ({"state_shapes": [[3]]}, r"state_shapes\.0\.1"),
     ],
