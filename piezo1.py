@@ -4,7 +4,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage. Each command imports what it needs 
 """
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.markup import escape
@@ -31,6 +31,8 @@ Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML that d
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="override any value, e.g. camera.offset=100; repeatable")
 ]
+
+Precision = Literal["fp32", "fp16"]
 
 # What brings the packages that are not always installed.
 EXTRAS = {
@@ -231,12 +233,15 @@ def train(
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="best_model.pth of a training")],
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="best_model.pth of a training; of several: an ensemble")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="ONNX file; its card lies beside it")],
     threshold: Annotated[
         float | None,
         typer.Option(min=0.02, max=0.99, help="detection threshold; left out: the best on validation scenes"),
     ] = None,
+    precision: Annotated[Precision, typer.Option(help="of the network; fp16 for TensorRT")] = "fp32",
 ) -> None:
     """Turn a trained network into the model that replay and live use, without torch.
 
@@ -244,7 +249,7 @@ def export(
     """
     from train.release import release
 
-    card = release(checkpoint, output, threshold)
+    card = release(checkpoints, output, threshold, precision)
     out.print(f"{output}: threshold {card.threshold:g}, {card.metrics}", markup=False, soft_wrap=True)
 
 
@@ -279,15 +284,23 @@ def recover(run: Annotated[Path, typer.Argument(help="run folder")]) -> None:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    engine: Annotated[bool, typer.Option("--engine", help="also build every engine and time it")] = False,
+    side: Annotated[int, typer.Option(min=16, help="side of the frames for --engine, pixels")] = 256,
+) -> None:
     """Say what this machine has and which engine would be chosen.
 
-    Example: `piezo1 doctor`
+    Example: `piezo1 doctor --engine --side 512` before a session at the microscope: engines are then ready
     """
     from dashboard.doctor import examine
 
     for subject, finding in examine():
         out.print(f"[bold]{subject:14}[/] {escape(finding)}", soft_wrap=True)
+    if engine:
+        from bench.engine import run
+        from model.engines.names import AUTO
+
+        run(None, None, out, backends=AUTO, sides=(side,), seconds=1.0, compare=False)
 
 
 def main() -> NoReturn:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from acquire.frame import Frame
 from bench.calcium_movies import CalciumFrameTruth, calcium_movie
+from bench.ours import PLAIN_BACKEND
 from bench.outputs import UsageError, save_figures
 from model.card import SHIPPED_MODEL, read_model
 from model.engines.network import NetworkEngine
@@ -157,7 +158,7 @@ def _calcium_engine(model: Path) -> NetworkEngine:
     if not read_model(model)[1].has_calcium:
         raise UsageError(f"{model} has no calcium decoder, so there is nothing to measure: train one on top")
     plain = SimulationConfig(**PLAIN)
-    return NetworkEngine(plain.camera_model(), plain.psf_sigma_px, model=model)
+    return NetworkEngine(plain.camera_model(), plain.psf_sigma_px, model=model, backend=PLAIN_BACKEND)
 
 
 def _judged_frames(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.outputs import wide_console, writable
+from model.engines.names import BackendName
 
 app = typer.Typer(no_args_is_help=True, help="Measure what the documentation promises.")
 out = wide_console()
@@ -80,6 +81,7 @@ def localization(
     condition: Annotated[
         list[str] | None, typer.Option(help="part of a condition's name; repeatable")
     ] = None,
+    backend: Annotated[BackendName, typer.Option(help="library that runs the network")] = "onnxruntime",
 ) -> None:
     """Accuracy, calibration and speed against the peers on the same frames in the same run.
 
@@ -88,7 +90,42 @@ def localization(
     """
     from bench.localization import run
 
-    run(json, figure, movies, frames, peers_python, model, condition or ())
+    run(json, figure, movies, frames, peers_python, model, condition or (), backend=backend)
+
+
+@app.command()
+def engine(
+    json: Json = None,
+    figure: Figure = None,
+    model: Model = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="tensorrt, torch_cuda, openvino, onnxruntime, torch; repeatable")
+    ] = None,
+    side: Annotated[
+        list[int] | None, typer.Option(min=16, help="side of the frames in pixels; repeatable")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="time for each figure")] = 3.0,
+) -> None:
+    """Frames/s, latency and memory of each engine, and whether it answers as PyTorch does.
+
+    Example: `piezo1 bench engine --backend onnxruntime --side 256`
+    """
+    from bench.engine import SIDES, run
+
+    run(json, figure, out, model, backend or (), side or SIDES, seconds)
+
+
+@app.command()
+def gpu(
+    report: Annotated[
+        Path, typer.Option(callback=writable(".md"), help="where the report goes, beside its .json and .png")
+    ] = Path("docs/performance.md"),
+    seconds: Annotated[float, typer.Option(min=0.1, help="time for each figure")] = 3.0,
+) -> None:
+    """Everything that needs a GPU, and a report of it."""
+    from bench.gpu import run
+
+    run(report, out, seconds)
 
 
 @app.command()

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from acquire.frame import Frame
+from bench.ours import PLAIN_BACKEND
 from bench.outputs import UsageError, save_figures
 from bench.scoring import RADIUS_NM
 from model.camera import Camera
@@ -100,7 +101,7 @@ def run(
     console.print(f"{'frame':32}{'engine':10}{'found':>6}{'σ px':>7}{'truth':>7}{'Jaccard':>9}{'RMSE nm':>9}")
     for frame in frames:
         engines: dict[str, Engine] = {
-            "network": NetworkEngine(frame.camera, frame.sigma_px, model=model),
+            "network": NetworkEngine(frame.camera, frame.sigma_px, model=model, backend=PLAIN_BACKEND),
             "wavelet": WaveletEngine(frame.camera, frame.sigma_px),
         }
         found_in.append({name: _locate(engine, frame) for name, engine in engines.items()})

@@ -16,13 +16,14 @@ from rich.console import Console
 
 from bench.conditions import CONDITIONS, RECORDED, SceneConfig
 from bench.methods import EVERYTHING, Method, tune
-from bench.ours import NETWORK, WAVELET, network_methods, wavelet_methods
+from bench.ours import NETWORK, PLAIN_BACKEND, WAVELET, network_methods, wavelet_methods
 from bench.outputs import UsageError, save_figures, wide_console
 from bench.peers import PICASSO, SMAPPY, Peer, can_import, trackpy_method
 from bench.report import HEADER, Result, as_json, line, summary
 from bench.scenes import Scene, bounds, read_scene, simulate_scene
 from bench.scoring import score
 from model.engines.base import ModelError
+from model.engines.names import BackendName
 
 TEST_SEED, TUNE_SEED = 64013, 90418
 # Tuned methods see single frames, so each tuning frame is a movie of its own.
@@ -42,6 +43,7 @@ def run(
     model: Path | None = None,
     conditions: Sequence[str] = (),
     recordings: Path = RECORDINGS,
+    backend: BackendName = PLAIN_BACKEND,
 ) -> list[Result]:
     """Run the benchmark; print its table, where a peer is better, and the bars.
 
@@ -59,6 +61,8 @@ def run(
         Parts of the names of the conditions to run; none given means all.
     recordings
         Folder of the synthetic PIEZO1 recordings; left out, and said so, where it is absent.
+    backend
+        Library that runs the network.
 
     Raises
     ------
@@ -73,7 +77,7 @@ def run(
     console = wide_console()
     results: list[Result] = []
     with ExitStack() as stack:
-        methods = [*_our_methods(model, console), trackpy_method()]
+        methods = [*_our_methods(model, backend, console), trackpy_method()]
         for peer in (PICASSO, SMAPPY):
             if peers_python is not None and can_import(peers_python, peer):
                 methods.append(stack.enter_context(Peer(peers_python, peer)).method())
@@ -130,10 +134,10 @@ def measure_speed(methods: Sequence[Method], frames: int = N_SPEED_FRAMES) -> di
     }
 
 
-def _our_methods(model: Path | None, console: Console) -> list[Method]:
+def _our_methods(model: Path | None, backend: BackendName, console: Console) -> list[Method]:
     methods = wavelet_methods()
     try:
-        methods += network_methods(model)
+        methods += network_methods(model, backend)
     except (ImportError, ModelError) as error:
         if model is not None:
             raise

@@ -12,6 +12,7 @@ from bench.methods import Answer, Cut, Method, Setting
 from bench.scenes import Scene
 from bench.scoring import N_COLUMNS
 from model.engines.base import Engine, ModelError
+from model.engines.names import BackendName
 from model.engines.wavelet import WaveletEngine
 from model.localizations import Localizations
 from model.optics import Array
@@ -19,6 +20,8 @@ from model.optics import Array
 WAVELET, WAVELET_TUNED = "wavelet, one threshold", "wavelet, tuned"
 NETWORK, NETWORK_SINGLE = "network, one threshold", "network, single frames"
 
+# In single precision and part of every installation, so that everybody gets the same figures.
+PLAIN_BACKEND: BackendName = "onnxruntime"
 WAVELET_THRESHOLD = 1.0
 WAVELET_THRESHOLDS = (0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
 
@@ -31,13 +34,15 @@ def wavelet_methods() -> list[Method]:
     ]
 
 
-def network_methods(model: Path | None) -> list[Method]:
+def network_methods(model: Path | None, backend: BackendName = PLAIN_BACKEND) -> list[Method]:
     """The network with its one threshold, seeing whole movies or each frame alone.
 
     Parameters
     ----------
     model
         Its file; None: the one that is shipped.
+    backend
+        Library that runs it.
 
     Raises
     ------
@@ -47,9 +52,10 @@ def network_methods(model: Path | None) -> list[Method]:
     from model.engines.network import NetworkEngine  # not needed for the other methods
 
     def locate(single: bool, scene: Scene, setting: Setting, cut: Cut) -> Answer:
-        return run_engine(NetworkEngine(scene.camera, scene.sigma_px, model=model), scene, single)
+        engine = NetworkEngine(scene.camera, scene.sigma_px, model=model, backend=backend)
+        return run_engine(engine, scene, single)
 
-    NetworkEngine(SCMOS, 1.2, model=model)
+    NetworkEngine(SCMOS, 1.2, model=model, backend=backend)
     return [
         Method(name, (), ((),), partial(locate, single), is_tuned=False)
         for name, single in ((NETWORK, False), (NETWORK_SINGLE, True))

@@ -22,6 +22,10 @@ class SlowEngine:
         self._engine, self._seconds = engine, seconds
         self.description = f"{engine.description}, slowed by {seconds * 1e3:g} ms a frame"
 
+    def prepare(self, height: int, width: int) -> None:
+        """Get ready."""
+        self._engine.prepare(height, width)
+
     def step(self, frame: RawFrame) -> list[tuple[int, Localizations]]:
         """Localize one frame, slowly."""
         time.sleep(self._seconds)

@@ -12,7 +12,7 @@ from model.camera import Camera
 from model.card import SHIPPED_MODEL, read_model
 from model.engines.base import ModelError
 from model.engines.choose import choose_engine
-from model.engines.runtimes import usable_threads
+from model.engines.threads import usable_threads
 from stream.config import EngineConfig
 from stream.process import local_transport
 

@@ -5,10 +5,12 @@ from dataclasses import asdict, fields, replace
 from typing import TypeVar
 
 from model.engines.base import ModelError
+from model.ensemble import Ensemble
 from model.network import SIZES, Network, StreamingConfig, StreamingNetwork
 from model.unet3d import UNet3d, UNet3dConfig
 
 KINDS = ("streaming", "unet3d")
+ENSEMBLE = "ensemble"  # made of trained networks, not trained itself
 DEFAULT_SIZE = "small"
 
 Config = TypeVar("Config", StreamingConfig, UNet3dConfig)
@@ -22,7 +24,8 @@ def build_network(config: Mapping[str, object]) -> Network:
     config
         `kind`: "streaming" or "unet3d". A streaming network takes `size` (a name in `SIZES`). Every other
         key is a field of `StreamingConfig` or `UNet3dConfig` and overrules the size or the default.
-        `calcium` may be true or false for both kinds.
+        `calcium` may be true or false for both kinds. An exported ensemble has the kind "ensemble" and
+        `members`, a list of such dictionaries.
 
     Raises
     ------
@@ -31,6 +34,11 @@ def build_network(config: Mapping[str, object]) -> Network:
     """
     values = dict(config)
     kind = values.pop("kind", None)
+    if kind == ENSEMBLE:
+        members = values.get("members")
+        if set(values) != {"members"} or not isinstance(members, list):
+            raise ModelError("network ensemble needs one key, members: a list of networks")
+        return Ensemble([build_network(member) for member in members])
     if kind not in KINDS:
         raise ModelError(f"network kind is {kind!r}, which is not known; choose one of {', '.join(KINDS)}")
     if kind == "unet3d":
@@ -51,6 +59,8 @@ def network_config(network: Network) -> dict[str, object]:
         return {"kind": "streaming", **asdict(network.config)}
     if isinstance(network, UNet3d):
         return {"kind": "unet3d", **asdict(network.config)}
+    if isinstance(network, Ensemble):
+        return {"kind": ENSEMBLE, "members": [network_config(member) for member in network.networks()]}
     raise TypeError(f"{type(network).__name__} is none of {', '.join(KINDS)}")
 
 

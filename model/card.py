@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from model.engines.base import ModelError
 
-FORMAT = 1
+FORMAT = 2
 SHIPPED_MODEL = Path(__file__).with_name("weights") / "small.onnx"
-CHANNELS = ("PIEZO1", "calcium", "calcium baseline")
+CHANNELS = ("PIEZO1", "calcium")
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Range = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
@@ -51,17 +51,17 @@ class Trained(_Part):
 class ModelCard(Trained):
     """Everything about an exported network; the graph lies beside it under the same name, ending in .onnx.
 
-    `Network.step` in `model/network.py` says what the graph's inputs (frame, present, state_0 …) and
-    outputs (maps, calcium, next_0 …) hold.
+    `Graph.forward` in `model/graph.py` says what the graph's inputs and outputs hold, `model/graph_io.py` how
+    they are called.
     """
 
-    format: Literal[1] = Field(description="version of this card")
-    channels: tuple[str, ...] = Field(description="what the channels of `frame` hold")
+    format: Literal[2] = Field(description="version of this card")
+    precision: Literal["fp32", "fp16"] = Field(description="of the network and its state")
+    channels: tuple[str, ...] = Field(description="what the channels of `counts` hold")
     window: Count = Field(description="frames seen, odd; answers come window // 2 frames later")
-    multiple: Count = Field(description="height and width must be multiples of this")
+    multiple: Count = Field(description="states belong to images padded to multiples of this, pixels")
     state_shapes: tuple[tuple[Count, Count], ...] = Field(description="channels and stride of each state")
     receptive_field_px: Count = Field(description="side of the square that a pixel's answer depends on")
-    baseline_rate: Probability = Field(description="weight of a frame in the baseline, see model/baseline.py")
     onnx_sha256: str = Field(description="SHA-256 of the graph's file")
 
     @property
@@ -81,6 +81,11 @@ class ModelCard(Trained):
 def card_path(graph: Path) -> Path:
     """Where the card of a graph lies."""
     return graph.with_suffix(".json")
+
+
+def half_precision(graph: Path) -> Path:
+    """Where the same network in half precision lies, for libraries that take the precision from the graph."""
+    return graph.with_name(f"{graph.stem}_fp16{graph.suffix}")
 
 
 def sha256(graph: bytes) -> str:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.build import build_network
+from model.heads import maps_of_cells
 from model.maps import (
     BACKGROUND,
     DX,
@@ -110,7 +111,7 @@ def frame_by_frame(network: Network, frames: Tensor, present: Sequence[int]) -> 
     answers = []
     with torch.no_grad():
         for frame, is_there in zip(torch.cat([frames, after]), [*present, *([0] * late)], strict=True):
-            maps, *more = network.step(frame[None], torch.tensor([float(is_there)]), *state)
-            answers.append(Answer(maps, more.pop(0) if network.has_calcium else None))
+            cells, *more = network.step(frame[None], torch.tensor([float(is_there)]), *state)
+            answers.append(Answer(maps_of_cells(cells), more.pop(0) if network.has_calcium else None))
             state = tuple(more)
     return answers[late : late + n_frames]

@@ -1,7 +1,7 @@
 """From a trained network to the ONNX graph and the model card that engines run; needs torch.
 
-The graph is one `Network.step`: frame, present and state in, maps, calcium and the next state out, of any
-height and width that are multiples of the network's. Batch normalization is folded into convolutions.
+The graph is `model.graph.Graph`, of images of any height and width, with batch normalization folded into
+convolutions.
 """
 
 import copy
@@ -10,26 +10,30 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from model.baseline import BASELINE_RATE
 from model.card import CHANNELS, FORMAT, ModelCard, Trained, card_path, sha256
+from model.compare import check_graph
 from model.engines.base import ModelError
-from model.maps import state_sizes
+from model.fold import fold_batchnorm
+from model.graph import MULTIPLE, Graph
+from model.graph_io import input_names, output_names
 from model.network import Network
 
 OPSET = 18
-TOLERANCE = 1e-5  # between the graph and PyTorch, relative to an answer's largest value where that is above 1
-# Sides of the frames that a graph is checked on, in multiples of the network's; it is traced on the first.
-_CHECKED = ((8, 6), (5, 9), (1, 1))
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
+ANSWERS = ("answers", "log_odds")  # further outputs, by which a graph is checked before they are taken off
+_TRACED = (48, 80)  # height and width
+_WHOLE = "whole."  # where the weights of what is traced begin
 
 
-def export(network: Network, path: Path, trained: Trained) -> ModelCard:
+def export(
+    network: Network, path: Path, trained: Trained, precision: Literal["fp32", "fp16"] = "fp32"
+) -> ModelCard:
     """Write a network as an ONNX graph, and its card beside it.
 
     Parameters
@@ -40,6 +44,8 @@ def export(network: Network, path: Path, trained: Trained) -> ModelCard:
         Where to write the graph; must end in .onnx. The card gets the same name with .json.
     trained
         What the card says of the training.
+    precision
+        Of the network's weights and its state.
 
     Returns
     -------
@@ -53,17 +59,23 @@ def export(network: Network, path: Path, trained: Trained) -> ModelCard:
     """
     check_path(path)
     network = copy.deepcopy(network).eval().cpu()
-    graph = _trace(network)
-    check_graph(graph, network)
+    if not all(weights.isfinite().all() for weights in network.state_dict().values()):
+        raise ModelError("the network is not exported: its weights are not finite numbers")
+    fold_batchnorm(network)
+    field = receptive_field_px(network)
+    reference = Graph(copy.deepcopy(network))
+    traced = trace(Graph(network, PRECISIONS[precision]))
+    check_graph(traced, reference, precision)
+    graph = without_answers(traced)
     card = ModelCard(
         **dict(trained),
         format=FORMAT,
+        precision=precision,
         channels=CHANNELS if network.has_calcium else CHANNELS[:1],
         window=network.window,
-        multiple=network.multiple,
+        multiple=MULTIPLE,
         state_shapes=network.state_shapes(),
-        receptive_field_px=receptive_field_px(network),
-        baseline_rate=BASELINE_RATE,
+        receptive_field_px=field,
         onnx_sha256=sha256(graph),
     )
     try:
@@ -86,24 +98,6 @@ def check_path(path: Path) -> None:
         raise ModelError(f"{path} must end in .onnx")
     if not path.parent.is_dir():
         raise ModelError(f"cannot write {path}: there is no folder {path.parent}")
-
-
-def check_graph(graph: bytes, network: Network) -> None:
-    """See whether a graph answers as the network does, on random frames of several sizes.
-
-    Raises
-    ------
-    ModelError
-        If not, or if the answers are not finite numbers.
-    """
-    difference = _difference(network, graph)
-    if not np.isfinite(difference):
-        raise ModelError("the network is not exported: its answers are not finite numbers")
-    if difference > TOLERANCE:
-        raise ModelError(
-            f"the network is not exported: the graph's answers differ from PyTorch's by {difference:.1e}, "
-            f"more than {TOLERANCE:.0e}"
-        )
 
 
 def receptive_field_px(network: Network) -> int:
@@ -129,57 +123,57 @@ def receptive_field_px(network: Network) -> int:
         cells *= 2
 
 
-class _Step(nn.Module):
-    """What is traced: the network's step as the forward of a module."""
+class _Traced(nn.Module):
+    """What is traced: the graph, and the raw answers after its own outputs."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, graph: Graph) -> None:
         super().__init__()
-        self.network = network
+        # Not "graph", which is taken in what PyTorch makes of this.
+        self.whole = graph
 
-    def forward(self, frame: Tensor, present: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        return self.network.step(frame, present, *state)
-
-
-def _inputs(network: Network, cells: tuple[int, int], present: float = 1.0) -> tuple[Tensor, ...]:
-    """Random frame and state of `cells` multiples of height and width."""
-    height, width = (n * network.multiple for n in cells)
-    random = torch.Generator().manual_seed(0)  # one of its own: training may go on after an export
-    frame = torch.randn(1, network.n_channels, height, width, generator=random)
-    sizes = state_sizes(network.state_shapes(), height, width)
-    states = (torch.randn(size, generator=random) for size in sizes)
-    return frame, torch.tensor([present]), *states
-
-
-def _names(network: Network) -> tuple[list[str], list[str]]:
-    states = range(len(network.state_shapes()))
-    answers = ["maps", "calcium"] if network.has_calcium else ["maps"]
-    return (
-        ["frame", "present", *(f"state_{k}" for k in states)],
-        [*answers, *(f"next_{k}" for k in states)],
-    )
+    def forward(
+        self,
+        counts: Tensor,
+        present: Tensor,
+        threshold: Tensor,
+        offset: Tensor,
+        gain: Tensor,
+        read_variance: Tensor,
+        excess: Tensor,
+        *state: Tensor,
+    ) -> tuple[Tensor, ...]:
+        camera = (offset, gain, read_variance, excess)
+        outputs, answers = self.whole.with_answers(counts, present, threshold, *camera, *state)
+        return (*outputs, *answers)
 
 
-def _trace(network: Network) -> bytes:
-    names_in, names_out = _names(network)
-    rows, columns = torch.export.Dim("rows", min=2), torch.export.Dim("columns", min=2)
-
-    def sides(stride: int) -> dict[int, object]:
-        scale = network.multiple // stride
-        return {2: scale * rows, 3: scale * columns}
-
+def trace(graph: Graph) -> bytes:
+    """ONNX graph of any height and width, with the raw answers (`ANSWERS`) as its last outputs."""
+    network = graph.network
+    has_calcium, n_states = network.has_calcium, len(network.state_shapes())
+    any_size = {1: torch.export.Dim("height", min=2), 2: torch.export.Dim("width", min=2)}
+    # The state's follow from them; PyTorch finds that they differ, but not how.
+    padded = [{2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}] * n_states
+    states = ({}, any_size, {}, *padded) if has_calcium else tuple(padded)
+    shape = (len(CHANNELS) if has_calcium else 1, *_TRACED)
+    # Tensors of their own: one that is given twice would become one input.
+    camera = (torch.zeros(shape), torch.ones(shape), torch.ones(shape), torch.ones(1))
+    counts = torch.zeros(*shape, 2, dtype=torch.uint8)
+    inputs = (counts, torch.ones(1), torch.full((1,), 0.5), *camera, *graph.first_state(*_TRACED))
     with _quiet():
         program = torch.onnx.export(
-            _Step(network).eval(),
-            _inputs(network, _CHECKED[0]),
+            _Traced(graph).eval(),
+            inputs,
             dynamo=True,
-            dynamic_shapes=(sides(1), {}, tuple(sides(s) for _, s in network.state_shapes())),
-            input_names=names_in,
-            output_names=names_out,
+            dynamic_shapes=(any_size, {}, {}, any_size, any_size, any_size, {}, states),
+            input_names=input_names(has_calcium, n_states),
+            output_names=[*output_names(has_calcium, n_states), *ANSWERS[: 1 + has_calcium]],
             opset_version=OPSET,
             verbose=False,
         )
     assert program is not None
-    return _bare(program.model_proto)
+    traced: bytes = program.model_proto.SerializeToString()
+    return traced
 
 
 @contextmanager
@@ -196,8 +190,18 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _bare(model: onnx.ModelProto) -> bytes:
-    """The graph without the exporter's notes, which name source files of the machine that exported it."""
+def without_answers(graph: bytes) -> bytes:
+    """The graph that engines run: without the outputs that only its check needs, and without remarks.
+
+    The remarks name source files of the machine that exported it. Weights are called as in `Graph`.
+    """
+    model = onnx.load_from_string(graph)
+    for output in [value for value in model.graph.output if value.name in ANSWERS]:
+        model.graph.output.remove(output)
+    for tensor in model.graph.initializer:
+        tensor.name = tensor.name.removeprefix(_WHOLE)
+    for node in model.graph.node:
+        node.input[:] = [name.removeprefix(_WHOLE) for name in node.input]
     del model.metadata_props[:]
     del model.graph.metadata_props[:]
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
@@ -206,24 +210,5 @@ def _bare(model: onnx.ModelProto) -> bytes:
     for tensor in model.graph.initializer:
         del tensor.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)
-    graph: bytes = model.SerializeToString()
-    return graph
-
-
-def _difference(network: Network, graph: bytes) -> float:
-    """Largest difference between PyTorch and ONNX Runtime, as `TOLERANCE` has it.
-
-    Not finite where either's answers are not.
-    """
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    names, _ = _names(network)
-    differences = []
-    for cells in _CHECKED:
-        for present in (1.0, 0.0):
-            inputs = _inputs(network, cells, present)
-            with torch.inference_mode():
-                wanted = [answer.numpy() for answer in network.step(*inputs)]
-            found = session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True)})
-            for a, b in zip(wanted, found, strict=True):
-                differences.append(np.abs(a - b).max() / np.maximum(np.abs(a).max(), 1))
-    return float(np.max(differences))
+    bare: bytes = model.SerializeToString()
+    return bare

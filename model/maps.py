@@ -7,6 +7,8 @@ engine share it.
 from collections.abc import Iterable
 from typing import TypeVar
 
+import numpy as np
+
 T = TypeVar("T")
 
 # Rows of a localization map (…, N_MAPS, H, W); an emitter belongs to pixel [y, x] if that pixel says so.
@@ -21,6 +23,18 @@ N_MAPS = 9
 
 MAX_OFFSET_PX = 2.5  # offsets reach the 5 × 5 pixels around a pixel
 
+# When pixels tell of the same punctum.
+MERGE_PX = 0.7  # their positions are closer than this …
+REACH_PX = 2  # … and they are at most so many pixels apart in x and in y
+# Of the probability left over in one place: above it, the pixels there tell of a second punctum.
+MIN_SECOND = 0.7
+MIN_PROBABILITY = 0.02  # pixels below tell of nothing; a threshold must be higher
+
+# Rows of 2 × 2 pixel cells among which the most telling are chosen; images are padded to multiples of it.
+STRIPE = 8
+CELL = 2
+BASELINE_RATE = 0.03  # least weight of a frame in the calcium baseline, a running mean
+
 # Anscombe's constant: with it, the square root of Poisson counts has nearly constant variance.
 ANSCOMBE = 3 / 8
 CENTRE = 8.0  # 2√x of 16 photons, a usual background, becomes 0
@@ -31,6 +45,21 @@ def state_sizes(
 ) -> list[tuple[int, int, int, int]]:
     """Sizes of a network's states, given by channels and stride, for frames of a height and width."""
     return [(1, channels, height // stride, width // stride) for channels, stride in state_shapes]
+
+
+def room_for_cells(n_columns: int) -> int:
+    """Cells of a stripe that are looked at: a quarter, and some more for small images."""
+    return STRIPE * n_columns // 4 + 16
+
+
+def room_for_starts(n_columns: int) -> int:
+    """Places of a stripe that can hold a punctum, or two."""
+    return STRIPE * n_columns // 6 + 16
+
+
+def room_for_puncta(height: int, width: int) -> int:
+    """Rows of the table for images of a padded height and width."""
+    return 2 * (height // (CELL * STRIPE)) * room_for_starts(width // CELL)
 
 
 def normalize(photons: T, read_variance: T | float = 0.0) -> T:
@@ -47,7 +76,9 @@ def normalize(photons: T, read_variance: T | float = 0.0) -> T:
     read_variance
         Read-noise variance on that same scale, (read_noise_e / em_gain / F²)², a number or of like shape.
     """
-    root = (photons + ANSCOMBE + read_variance).clip(0) ** 0.5  # type: ignore[operator, attr-defined]
+    square = (photons + ANSCOMBE + read_variance).clip(0)  # type: ignore[operator, attr-defined]
+    # As an operation of its own: exported, a power of one half takes ten times as long.
+    root = square.sqrt() if hasattr(square, "sqrt") else np.sqrt(square)
     return (2 * root - CENTRE) / CENTRE  # type: ignore[no-any-return]
 
 

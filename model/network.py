@@ -5,7 +5,6 @@ the calcium decoder sees both. Every kind of network keeps to `Network`, so trai
 engines know one interface. `python -m model.network` prints the check of the architecture.
 """
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,25 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.maps import (
-    DX,
-    DY,
-    LOG_PHOTONS,
-    LOG_SD_PHOTONS,
-    LOG_SD_X,
-    LOG_SD_Y,
-    LOGIT,
-    MAX_OFFSET_PX,
-    N_MAPS,
-    state_sizes,
-)
+from model.heads import maps_of_cells, start_head, start_log_odds
+from model.maps import CELL, N_MAPS, state_sizes
 
 CALCIUM_INPUTS = 2  # the calcium frame and its slow baseline
 # Slow, because training ends with these statistics frozen: they should be the mean of many batches.
 BATCHNORM_MOMENTUM = 0.02
 # Quarter-resolution pixels averaged into a context (48 full pixels, a training crop), and between contexts.
 CONTEXT_SIZE, CONTEXT_STRIDE = 12, 4
-MIN_PROBABILITY = 0.01  # what an untrained network says of every pixel
 
 
 class Answer(NamedTuple):
@@ -65,9 +53,14 @@ class Network(nn.Module, ABC):
         """Channels of a frame."""
         return 1 + CALCIUM_INPUTS if self.has_calcium else 1
 
-    @abstractmethod
     def forward(self, frames: Tensor, present: Tensor) -> Answer:
         """Answer for the middle of windows: frames (B, T, C, H, W), `present` (B, T) 1 or 0 (missing)."""
+        cells, calcium = self.raw(frames, present)
+        return Answer(maps_of_cells(cells), calcium)
+
+    @abstractmethod
+    def raw(self, frames: Tensor, present: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As `forward`, with raw answers in cells (B, 4 · N_MAPS, H/2, W/2) instead of maps."""
 
     def log_odds(self, frames: Tensor, present: Tensor) -> Tensor | None:
         """Answer of `forward` on calcium alone, where localization is not learned."""
@@ -88,8 +81,9 @@ class Network(nn.Module, ABC):
 
         Returns
         -------
-        maps (1, N_MAPS, H, W), calcium log-odds (1, 1, H, W; only with a calcium decoder), and the new
-        state.
+        Raw answers in cells of 2 × 2 pixels (1, 4 · N_MAPS, H/2, W/2), which `model.puncta` or
+        `model.heads.maps_of_cells` turns into what they mean; calcium log-odds (1, 1, H, W; only with a
+        calcium decoder); and the new state.
         """
 
     @abstractmethod
@@ -135,6 +129,7 @@ class StreamingConfig:
 SIZES = {
     "tiny": StreamingConfig(16, 20, 40, calcium=8),
     "small": StreamingConfig(),
+    "medium": StreamingConfig(34, 48, 96, calcium=16),
     "base": StreamingConfig(48, 64, 128, half_blocks=3, quarter_blocks=3, calcium=32),
 }
 
@@ -209,16 +204,16 @@ class LocalizationDecoder(nn.Module):
         self.deep = nn.Sequential(*(ResidualBlock(quarter) for _ in range(config.quarter_blocks)))
         self.up = convolution(quarter, half, 1)
         self.after = ResidualBlock(half)
-        self.head = nn.Conv2d(half, 4 * N_MAPS, 1)
-        self.unfold = nn.PixelShuffle(2)
-        start_maps(self.head, 4)
+        self.head = nn.Conv2d(half, CELL**2 * N_MAPS, 1)
+        start_head(self.head, CELL**2)
 
     def forward(self, window: Tensor) -> Tensor:
-        """(B, window · features, H/2, W/2) to maps (B, N_MAPS, H, W)."""
+        """(B, window · features, H/2, W/2) to raw answers in cells (B, 4 · N_MAPS, H/2, W/2)."""
         x = self.before(functional.silu(self.fuse(window)))
         deep = self.deep(self.context(functional.silu(self.down(x))))
         up = functional.interpolate(self.up(deep), scale_factor=2.0, mode="nearest")
-        return bound_maps(self.unfold(self.head(self.after(functional.silu(x + up)))))
+        cells: Tensor = self.head(self.after(functional.silu(x + up)))
+        return cells
 
 
 class CalciumDecoder(nn.Module):
@@ -233,7 +228,7 @@ class CalciumDecoder(nn.Module):
         self.block = ResidualBlock(width)
         self.head = nn.Conv2d(width, 16, 1)
         self.unfold = nn.PixelShuffle(4)
-        nn.init.constant_(_bias(self.head), _logit(MIN_PROBABILITY))
+        start_log_odds(self.head, 0, 16)
 
     def forward(self, window: Tensor, puncta: Tensor) -> Tensor:
         """(B, window · calcium, H/4, W/4) and (B, features, H/2, W/2) to log-odds (B, 1, H, W)."""
@@ -258,10 +253,10 @@ class StreamingNetwork(Network):
             self.calcium_encoder = FrameEncoder(CALCIUM_INPUTS, config.calcium, 4)
             self.calcium = CalciumDecoder(config)
 
-    def forward(self, frames: Tensor, present: Tensor) -> Answer:
-        """Answer for the middle of windows; missing frames count as features of zero."""
+    def raw(self, frames: Tensor, present: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Raw answers for the middle of windows; missing frames count as features of zero."""
         features = self._features(self.encoder, frames[:, :, :1], present)
-        return Answer(self.localization(features.flatten(1, 2)), self._calcium(features, frames, present))
+        return self.localization(features.flatten(1, 2)), self._calcium(features, frames, present)
 
     def log_odds(self, frames: Tensor, present: Tensor) -> Tensor | None:
         """Without the localization decoder, most of the work."""
@@ -271,14 +266,14 @@ class StreamingNetwork(Network):
         """Encode the newest frame, answer for the middle of the window, move the window on."""
         weight = present.view(1, 1, 1, 1)
         features = torch.cat([state[0], self.encoder(frame[:, :1]) * weight], dim=1)
-        maps = self.localization(features)
+        cells = self.localization(features)
         n = self.config.features
         if not self.has_calcium:
-            return maps, features[:, n:]
+            return cells, features[:, n:]
         calcium = torch.cat([state[1], self.calcium_encoder(frame[:, 1:]) * weight], dim=1)
         start = self.window // 2 * n
         log_odds = self.calcium(calcium, features[:, start : start + n])
-        return maps, log_odds, features[:, n:], calcium[:, self.config.calcium :]
+        return cells, log_odds, features[:, n:], calcium[:, self.config.calcium :]
 
     def state_shapes(self) -> tuple[tuple[int, int], ...]:
         """Features of the window's earlier frames at half, calcium features at quarter resolution."""
@@ -306,34 +301,6 @@ class StreamingNetwork(Network):
         n_batch, n_frames = present.shape
         features: Tensor = encoder(frames.flatten(0, 1)).unflatten(0, (n_batch, n_frames))
         return features * present[:, :, None, None, None]
-
-
-def bound_maps(raw: Tensor) -> Tensor:
-    """Maps (…, N_MAPS, H, W) from a head's raw output: offsets within reach, logarithms that stay finite."""
-    channels = list(raw.unbind(-3))
-    for k in (DX, DY):
-        channels[k] = MAX_OFFSET_PX * torch.tanh(channels[k] / MAX_OFFSET_PX)
-    channels[LOG_PHOTONS] = (channels[LOG_PHOTONS] + math.log(1000)).clamp(0, 14)
-    for k in (LOG_SD_X, LOG_SD_Y, LOG_SD_PHOTONS):
-        channels[k] = (channels[k] - 1.5).clamp(-5, 1)
-    return torch.stack(channels, dim=-3)
-
-
-def start_maps(head: nn.Conv2d | nn.Conv3d, repeats: int) -> None:
-    """Let an untrained head say that emitters are rare; each map has `repeats` channels in a row."""
-    with torch.no_grad():
-        head.weight.mul_(0.1)
-        bias = _bias(head).zero_()
-        bias[LOGIT * repeats : (LOGIT + 1) * repeats] = _logit(MIN_PROBABILITY)
-
-
-def _bias(head: nn.Conv2d | nn.Conv3d) -> Tensor:
-    assert head.bias is not None
-    return head.bias
-
-
-def _logit(p: float) -> float:
-    return math.log(p / (1 - p))
 
 
 def n_parameters(*modules: nn.Module) -> int:

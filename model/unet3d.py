@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.maps import N_MAPS
-from model.network import CALCIUM_INPUTS, Answer, Network, bound_maps, start_maps
+from model.heads import bound_maps, start_head
+from model.maps import CELL, N_MAPS
+from model.network import CALCIUM_INPUTS, Answer, Network
 
 VOLUME = (3, 3, 3)  # kernel over time, y and x
 PLANE = (1, 3, 3)  # where the image is small, time has been seen
@@ -91,7 +92,7 @@ class Decoder(nn.Module):
             n_below = width
         self.levels = nn.ModuleList(levels)
         self.head = nn.Conv3d(n_below, n_out, 1)
-        start_maps(self.head, 1)
+        start_head(self.head, 1)
 
     def forward(self, skips: list[Tensor], beside: list[Tensor]) -> Tensor:
         """Skips and what is beside each of them (or nothing), finest first, to (B, n_out, T, H, W)."""
@@ -119,31 +120,26 @@ class UNet3d(Network):
         if self.has_calcium:
             self.calcium = Decoder(base, (4 * base, 2 * base, base, base), CALCIUM_INPUTS, 1)
 
-    def forward(self, frames: Tensor, present: Tensor) -> Answer:
-        """Answer for the middle of windows; missing frames count as zeros."""
-        return self._middle(self.all_frames(frames, present))
+    def raw(self, frames: Tensor, present: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Raw answers for the middle of windows; missing frames count as zeros."""
+        raw, calcium = self._answer(frames * present[:, :, None, None, None])
+        middle = self.window // 2
+        cells = functional.pixel_unshuffle(raw[:, :, middle], CELL)
+        return cells, None if calcium is None else calcium[:, :, middle]
 
     def all_frames(self, frames: Tensor, present: Tensor) -> Answer:
         """Answer for every frame: maps (B, N_MAPS, T, H, W) and calcium log-odds (B, 1, T, H, W)."""
-        volume = (frames * present[:, :, None, None, None]).transpose(1, 2)
-        skips = self.encoder(volume[:, :1])
-        maps = bound_maps(self.localization(skips, []).transpose(1, 2)).transpose(1, 2)
-        if not self.has_calcium:
-            return Answer(maps, None)
-        pyramid = [volume[:, 1:]]
-        for _ in range(3):
-            pyramid.append(functional.avg_pool3d(pyramid[-1], POOL))
-        # Detached: learning calcium must not cost localization.
-        return Answer(maps, self.calcium([skip.detach() for skip in skips], pyramid))
+        raw, calcium = self._answer(frames * present[:, :, None, None, None])
+        return Answer(bound_maps(raw), calcium)
 
     def step(self, frame: Tensor, present: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """Append the newest frame to the earlier ones, answer for the middle, drop the oldest."""
-        n_channels, height, width = frame.shape[1:]
+        n_channels = frame.shape[1]
         window = torch.cat([state[0], frame * present.view(1, 1, 1, 1)], dim=1)
-        frames = window.view(1, self.window, n_channels, height, width)
-        maps, calcium = self._middle(self.all_frames(frames, torch.ones_like(frames[:, :, 0, 0, 0])))
+        frames = window.view(1, self.window, *frame.shape[1:])
+        cells, calcium = self.raw(frames, torch.ones_like(frames[:, :, 0, 0, 0]))
         later = window[:, n_channels:]
-        return (maps, later) if calcium is None else (maps, calcium, later)
+        return (cells, later) if calcium is None else (cells, calcium, later)
 
     def state_shapes(self) -> tuple[tuple[int, int], ...]:
         """The earlier frames themselves, zeros where missing: all their channels, the oldest first."""
@@ -157,7 +153,15 @@ class UNet3d(Network):
         }
         return parts | ({"calcium": (self.calcium,)} if self.has_calcium else {})
 
-    def _middle(self, answer: Answer) -> Answer:
-        maps, calcium = answer
-        middle = self.window // 2
-        return Answer(maps[:, :, middle], None if calcium is None else calcium[:, :, middle])
+    def _answer(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Raw answers (B, N_MAPS, T, H, W) and calcium log-odds of frames, zeros if missing."""
+        volume = frames.transpose(1, 2)
+        skips = self.encoder(volume[:, :1])
+        raw = self.localization(skips, [])
+        if not self.has_calcium:
+            return raw, None
+        pyramid = [volume[:, 1:]]
+        for _ in range(3):
+            pyramid.append(functional.avg_pool3d(pyramid[-1], POOL))
+        # Detached: learning calcium must not cost localization.
+        return raw, self.calcium([skip.detach() for skip in skips], pyramid)

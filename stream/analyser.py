@@ -124,6 +124,7 @@ class Analyser:
         config = self._config
         camera, assumed = config.camera.camera(first.frame.pixels[0], info.bit_depth)
         engine = self._make_engine(config.engine, camera, conditions.psf_sigma_px)
+        engine.prepare(*info.shape[1:])
         first_image = first.frame.pixels[0]
         assumptions = (*conditions.assumed, *assumed, *oddities(first_image, camera, info.bit_depth))
         for text in (*assumptions, f"engine: {engine.description}"):

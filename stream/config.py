@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from acquire.layout import Layout
 from model.camera import Camera, CameraError
-from model.decode import MIN_PROBABILITY
+from model.engines.names import BackendName
+from model.maps import MIN_PROBABILITY
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -106,6 +107,11 @@ class EngineConfig(Section):
     )
     model: Path | None = Field(
         None, description="ONNX file of a network, its model card beside it; null: the one that ships"
+    )
+    backend: BackendName = Field(
+        "auto",
+        description="library that runs the network: tensorrt, torch_cuda, openvino, onnxruntime or torch; "
+        "auto takes the first that works here",
     )
     threshold: Annotated[float, Field(ge=MIN_PROBABILITY, lt=1)] | None = Field(
         None,

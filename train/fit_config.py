@@ -21,7 +21,9 @@ class ModelConfig(Section):
     """The network, and what it starts from."""
 
     kind: Literal["streaming", "unet3d"] = Field("streaming", description="streaming or unet3d")
-    size: Literal["tiny", "small", "base"] = Field("small", description="width of a streaming network")
+    size: Literal["tiny", "small", "medium", "base"] = Field(
+        "small", description="width of a streaming network"
+    )
     in_channels: Literal[1, 2] = Field(1, description="1: PIEZO1 only; 2: PIEZO1 and calcium")
     base_channels: Count = Field(16, description="channels of a unet3d at full resolution")
     window: Annotated[int, Field(ge=1)] | None = Field(

@@ -101,6 +101,7 @@ def cameras_of(config: SimulationConfig, random: Random) -> Sensor:
         em_gain=torch.full(channels, camera.em_gain),
         hot_e=hot,
         told_gain=torch.ones(channels),
+        floor=torch.zeros(channels),
     )
 
 

@@ -1,9 +1,12 @@
 """From a checkpoint to what ships: threshold chosen on validation scenes, ONNX graph and model card."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from model.build import network_config
 from model.card import ModelCard, Trained, TrainedOptics
+from model.ensemble import Ensemble
 from model.export import check_path, export
 from model.network import Network
 from train.checkpoint import load_network, read_checkpoint
@@ -17,18 +20,26 @@ from train.validation import Figures, Validator, validation_batches
 THRESHOLDS = tuple(percent / 100 for percent in range(10, 61, 5))
 
 
-def release(checkpoint: Path, path: Path, threshold: float | None = None) -> ModelCard:
-    """Export a checkpoint's network with its card, for the engines.
+def release(
+    checkpoints: Sequence[Path],
+    path: Path,
+    threshold: float | None = None,
+    precision: Literal["fp32", "fp16"] = "fp32",
+) -> ModelCard:
+    """Export a checkpoint's network with its card, for the engines; or several networks that answer as one.
 
     Parameters
     ----------
-    checkpoint
-        A `best_model.pth`.
+    checkpoints
+        A `best_model.pth`, or several: an ensemble (see `model.ensemble`). Optics, configuration and stages
+        of training in the card are those of the first.
     path
         Where the graph goes, ending in .onnx; the card lies beside it.
     threshold
         Detection threshold; None: the one of `THRESHOLDS` with the best Jaccard index on the validation
         scenes of the training's configuration.
+    precision
+        Of the network in the graph.
 
     Raises
     ------
@@ -36,7 +47,10 @@ def release(checkpoint: Path, path: Path, threshold: float | None = None) -> Mod
         If the checkpoint cannot be read or its network finds nothing, or the graph cannot be written.
     """
     check_path(path)
-    network, config = load_network(checkpoint), _config(checkpoint)
+    checkpoint = checkpoints[0]
+    networks = [load_network(one) for one in checkpoints]
+    network = Ensemble(networks) if len(networks) > 1 else networks[0]
+    config = _config(checkpoint)
     figures, threshold = _judge(network, config, THRESHOLDS if threshold is None else (threshold,))
     if not figures.jaccard > 0:
         raise CheckpointError(
@@ -62,7 +76,7 @@ def release(checkpoint: Path, path: Path, threshold: float | None = None) -> Mod
         training={"stages": history},
         commit=history[-1]["commit"],
     )
-    return export(network, path, trained)
+    return export(network, path, trained, precision)
 
 
 def _config(checkpoint: Path) -> FitConfig:

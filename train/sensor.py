@@ -24,6 +24,8 @@ class Sensor:
         Electrons that hot pixels collect by themselves, 0 elsewhere.
     told_gain
         What the user believes of `e_per_adu`, relative to the truth.
+    floor
+        Lowest count; the offset where software has cut everything below it, else 0.
     """
 
     offset: Tensor
@@ -32,6 +34,7 @@ class Sensor:
     em_gain: Tensor
     hot_e: Tensor
     told_gain: Tensor
+    floor: Tensor
 
     @property
     def excess(self) -> Tensor:
@@ -66,7 +69,8 @@ class Sensor:
             amplified = random.gamma(primary.clamp(min=1e-3)) * self.em_gain[multiplies]
             electrons[multiplies] = torch.where(primary > 0, amplified, 0.0)
         electrons = electrons + random.normal(tuple(electrons.shape)) * self.read_noise_e
-        return (electrons / self.e_per_adu + self.offset).round().clamp(0, 65535)
+        counts = (electrons / self.e_per_adu + self.offset).round().clamp(max=65535)
+        return torch.maximum(counts, self.floor)
 
     def average(self, expected: Tensor, squares: Tensor, random: Random) -> Tensor:
         """Weighted mean of many exposures on the scale of `to_scaled_photons`, (B, H, W).

@@ -10,6 +10,8 @@ from train.ranges import Fraction, NotNegative, Positive, Range, Ranges
 from train.scene import Scene
 from train.sensor import HOT_PIXEL_E, Sensor
 
+OFFSET = 100.0  # counts; no matter which, as it is subtracted again
+
 
 class TrainingScenes(Ranges):
     """Ranges (low, high) that the samples are drawn from, and the shares of samples that are special."""
@@ -21,19 +23,20 @@ class TrainingScenes(Ranges):
         (0.15, 0.3), description="sd of ln photons between puncta"
     )
     sigma_px: Range = Field((1.0, 1.8), description="σ of the PSF, pixels")
-    odd_sigma_px: Range = Field((0.8, 2.1), description="σ of the PSF in odd samples, pixels")
+    odd_sigma_px: Range = Field((0.7, 2.1), description="σ of the PSF in odd samples, pixels")
     odd_psf: Fraction = Field(0.15, description="share of samples whose σ is drawn from the wider range")
     airy: Fraction = Field(0.06, description="share of samples with an Airy disk")
     elliptical: Fraction = Field(0.08, description="share of samples with σx ≠ σy (up to 1.3 : 1)")
     halo: Fraction = Field(0.08, description="share of samples with up to 30 % of the light in a halo")
-    background: Range = Field((2.0, 150.0), description="photo-electrons per pixel; log-uniform")
-    static: Fraction = Field(0.35, description="share of samples in which nothing moves")
+    background: Range = Field((1.2, 150.0), description="photo-electrons per pixel; log-uniform")
+    static: Fraction = Field(0.28, description="share of samples in which nothing moves")
     unrelated: Fraction = Field(0.15, description="share of samples whose frames have nothing in common")
     blinking: Fraction = Field(0.4, description="share of samples that blink")
-    step_px: Range = Field((0.1, 1.5), description="sd of displacement per frame; log-uniform")
+    step_px: Range = Field((0.15, 1.5), description="sd of displacement per frame; log-uniform")
     emccd: Fraction = Field(0.25, description="share of samples taken with electron multiplication")
     wrong_gain: Fraction = Field(0.15, description="share of samples whose gain is up to 40 % off")
     hot_pixels: Fraction = Field(0.2, description="share of samples with hot pixels")
+    cut: Fraction = Field(0.06, description="share of samples with all below the camera's offset cut off")
     lone_frames: Fraction = Field(0.15, description="share of windows of a single frame")
     missing_frames: Fraction = Field(0.15, description="share of windows with some frames missing")
     calcium: CalciumScenes | None = Field(None, description="the calcium channel; null: PIEZO1 only")
@@ -97,7 +100,7 @@ class TrainingScenes(Ranges):
         hot &= random.chance(column, self.hot_pixels)
         wrong = random.chance(column, self.wrong_gain)
         return Sensor(
-            offset=torch.full(column, 100.0, device=random.device),
+            offset=torch.full(column, OFFSET, device=random.device),
             e_per_adu=torch.where(
                 multiplies, random.uniform(column, 3.0, 20.0), random.uniform(column, 0.3, 2.0)
             ),
@@ -105,6 +108,7 @@ class TrainingScenes(Ranges):
             em_gain=torch.where(multiplies, gain, 1.0),
             hot_e=hot * random.log_uniform((n, *size), *HOT_PIXEL_E),
             told_gain=torch.where(wrong, random.log_uniform(column, 1 / 1.4, 1.4), 1.0),
+            floor=torch.where(random.chance(column, self.cut), OFFSET, 0.0),
         )
 
     def present(self, n: int, window: int, random: Random) -> Tensor:

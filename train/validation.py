@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.decode import decode
+from model.heads import maps_of_cells
 from model.localizations import Localizations
 from model.matching import match_localizations
 from model.network import Network
@@ -52,7 +53,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Maps and log-odds of calcium of each batch, and the mean loss."""
+    """Raw answers in cells and log-odds of calcium of each batch, and the mean loss."""
 
     by_batch: list[tuple[Tensor, Tensor | None]]
     loss: float
@@ -82,8 +83,8 @@ class Validator:
         network = task.best_network.eval()
         answers = [_answer(network, batch, task) for batch in self.batches]
         tasks = [
-            task.task_losses(maps, log_odds, batch, leading=False)[0]
-            for (maps, log_odds), batch in zip(answers, self.batches, strict=True)
+            task.task_losses(maps_of_cells(cells), log_odds, batch, leading=False)[0]
+            for (cells, log_odds), batch in zip(answers, self.batches, strict=True)
         ]
         return Answers(answers, float(np.mean([float(task.fixed_sum(losses)) for losses in tasks])))
 
@@ -92,10 +93,10 @@ class Validator:
         errors, calcium = [], np.zeros(3, np.int64)
         n_true = n_found = 0
         first: list[Localizations] = []
-        for (maps, log_odds), batch in zip(answers.by_batch, self.batches, strict=True):
+        for (cells, log_odds), batch in zip(answers.by_batch, self.batches, strict=True):
             found = [
-                decode(crop, None if log_odds is None else log_odds[i, 0].numpy(), threshold)
-                for i, crop in enumerate(maps.numpy())
+                decode(crop, None if log_odds is None else log_odds[i, 0], threshold)
+                for i, crop in enumerate(cells)
             ]
             first = first or found
             for i, localizations in enumerate(found):
@@ -143,11 +144,11 @@ def true_positions(batch: Batch, i: int) -> NDArray[np.float32]:
 
 @torch.no_grad()
 def _answer(network: Network, batch: Batch, task: Task) -> tuple[Tensor, Tensor | None]:
-    """Maps and log-odds on the CPU, float32, computed as in training."""
+    """Raw answers and log-odds on the CPU, float32, computed as in training."""
     bf16 = task.config.training.precision == "bf16"
     with torch.autocast(task.device.type, torch.bfloat16, enabled=bf16):
-        maps, calcium = network(batch.frames.to(task.device), batch.present.to(task.device))
-    return maps.float().cpu(), None if calcium is None else calcium.float().cpu()
+        cells, calcium = network.raw(batch.frames.to(task.device), batch.present.to(task.device))
+    return cells.float().cpu(), None if calcium is None else calcium.float().cpu()
 
 
 def _count_calcium(log_odds: Tensor, batch: Batch) -> NDArray[np.int64]:

@@ -42,6 +42,16 @@ class Engine(Protocol):
         """One line for people: method, device and why it was chosen; recorded with the run."""
         ...
 
+    def prepare(self, height: int, width: int) -> None:
+        """Get ready for images of a size, so that the first frame takes no longer than the others.
+
+        Raises
+        ------
+        ModelError
+            If this engine cannot take them.
+        """
+        ...
+
     def step(self, frame: RawFrame) -> list[tuple[int, Localizations]]:
         """Take a frame; give the results that are ready, usually one, in order of `seq`."""
         ...

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Protocol
 
-from model import decode
 from model.camera import Camera
 from model.card import SHIPPED_MODEL, read_model
 from model.engines import wavelet
 from model.engines.base import Engine, ModelError
+from model.engines.names import BackendName
 from model.engines.network import NetworkEngine
 
 NAMES = ("auto", "network", "wavelet")
@@ -24,6 +24,11 @@ class EngineSettings(Protocol):
     @property
     def model(self) -> Path | None:
         """ONNX file of a network; None takes the one that ships."""
+        ...
+
+    @property
+    def backend(self) -> BackendName:
+        """Library that runs the network; "auto" takes the first that works."""
         ...
 
     @property
@@ -59,14 +64,18 @@ def choose_engine(settings: EngineSettings, camera: Camera, psf_sigma_px: float)
     """
     check_engine(settings)
     if _needs_network(settings):
-        return NetworkEngine(camera, psf_sigma_px, settings.model, settings.threshold)
+        return NetworkEngine(
+            camera, psf_sigma_px, settings.model, settings.threshold, backend=settings.backend
+        )
     why = "as configured"
     if settings.name == "auto":
         why = "auto: no trained network ships with this version"
         if SHIPPED_MODEL.exists():
             try:
                 why = "auto: the network that ships"
-                return NetworkEngine(camera, psf_sigma_px, SHIPPED_MODEL, settings.threshold, why)
+                return NetworkEngine(
+                    camera, psf_sigma_px, SHIPPED_MODEL, settings.threshold, why, settings.backend
+                )
             except ModelError as error:
                 why = f"auto: THE NETWORK THAT SHIPS CANNOT BE USED: {error}"
     return wavelet.WaveletEngine(camera, psf_sigma_px, settings.wavelet_threshold, why=why)
@@ -98,7 +107,6 @@ def warm_up(settings: EngineSettings) -> None:
     """
     check_engine(settings)
     wavelet.warm_up()
-    decode.warm_up()
 
 
 def _needs_network(settings: EngineSettings) -> bool:

@@ -1,36 +1,39 @@
-"""The `network` engine: a trained network on the CPU, without torch."""
+"""The `network` engine: a trained network, by whatever library runs it fastest here."""
 
-from collections import deque
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from model import decode
-from model.baseline import Baseline
 from model.camera import Camera
 from model.card import SHIPPED_MODEL, read_model
+from model.engines.backends import first_line, open_session
 from model.engines.base import ModelError, RawFrame
-from model.engines.runtimes import Array, Backend, make_runtime, zero_state
-from model.engines.scale import Image, scaled_photons, scaled_read_variance
+from model.engines.names import BackendName
+from model.engines.window import Found, Shown, Tag, Window
+from model.graph_io import Opening, as_bytes
 from model.localizations import Localizations
-from model.maps import normalize
+from model.maps import MIN_PROBABILITY
 
 Answers = list[tuple[int, Localizations]]
-NO_FRAME = (0, 0, 0)  # shape before the first frame
+TRIAL_SIZE = (48, 48)  # height and width of the image that backends are tried on before the first frame
+
+log = logging.getLogger(__name__)
 
 
 class NetworkEngine:
     """Localizes with a trained network that sees a short window of frames; deterministic.
 
-    Answers come `window // 2` frames late. What is missing at either end of a movie, in a gap of `seq` or
-    at a change of shape counts as absent, as in training: what is owed is answered first, and the window
-    begins anew. The calcium baseline is slow and outlives gaps. Images are mirrored at the right and the
-    bottom up to the network's multiple (a repeated border would be stripes, which no camera gives), and
-    only puncta inside the image are given.
+    Answers come `window // 2` frames late, with a GPU one more. What is missing at either end of a movie, in
+    a gap of `seq` or at a change of shape counts as absent, as in training: what is owed is answered first,
+    and the window begins anew. The calcium baseline is slow and outlives gaps.
 
     The network measures the PSF's width itself. It has calcium probabilities where it was trained for
     them and the frames have a calcium channel, else they are NaN.
+
+    With the backend "auto", a backend that fails while it runs is replaced by the next one: this is logged
+    and written to the description, and the frames of the window are shown again.
 
     Parameters
     ----------
@@ -45,13 +48,13 @@ class NetworkEngine:
     why
         Why this engine was chosen, for its description.
     backend
-        Library that runs it: "openvino", "onnxruntime", or "auto", the first of them that works.
+        Library that runs it, see `model.engines.backends`.
 
     Raises
     ------
     ModelError
-        If the model or the backend cannot be used or the threshold makes no sense; from `step`, if a
-        camera map does not fit the image.
+        If the model or the backend cannot be used or the threshold makes no sense; from `step` and
+        `prepare`, if a camera map does not fit the image or no backend works any more.
     """
 
     def __init__(
@@ -61,103 +64,120 @@ class NetworkEngine:
         model: Path | None = None,
         threshold: float | None = None,
         why: str = "as configured",
-        backend: Backend = "auto",
+        backend: BackendName = "auto",
     ) -> None:
-        path = model or SHIPPED_MODEL
-        graph, card = read_model(path)
-        self._threshold = card.threshold if threshold is None else threshold
-        if not decode.MIN_PROBABILITY <= self._threshold < 1:
+        self._path = model or SHIPPED_MODEL
+        self._graph, self._card = read_model(self._path)
+        self._threshold = self._card.threshold if threshold is None else threshold
+        if not MIN_PROBABILITY <= self._threshold < 1:
             raise ModelError(
-                f"engine.threshold is {self._threshold:g}; it must be at least {decode.MIN_PROBABILITY:g} "
-                f"and below 1, {path.name} was tuned with {card.threshold:g}"
+                f"engine.threshold is {self._threshold:g}; it must be at least {MIN_PROBABILITY:g} "
+                f"and below 1, {self._path.name} was tuned with {self._card.threshold:g}"
             )
-        try:
-            self._runtime, passed_over = make_runtime(backend, graph, card)
-        except ModelError as error:
-            raise ModelError(f"{path}: {error}") from error
         self._camera = camera
-        self._card = card
-        self._description = (
-            f"{path.stem} network, {card.window} frames, threshold {self._threshold:g}, "
-            f"by {self._runtime.description} ({'; '.join([why, *passed_over])})"
-        )
-        low, high = card.optics.sigma_px
+        self._backend = backend
+        self._failed: frozenset[str] = frozenset()
+        low, high = self._card.optics.sigma_px
+        self._notes = [why]
+        self._caution = ""
         if not low <= psf_sigma_px <= high:
-            self._description += (
+            self._caution = (
                 f"; the PSF's σ of {psf_sigma_px:.2f} px lies outside the {low:g} to {high:g} px it was "
                 "trained on: check its answers against the wavelet engine"
             )
-        decode.warm_up()
         self._last_seq = -1
-        self._begin(NO_FRAME)
+        self._size = TRIAL_SIZE
+        self._is_ready = False  # for frames of that size and this camera
+        self._open(Camera())
 
     @property
     def description(self) -> str:
         """Model, backend, device and why it was chosen."""
-        return self._description
+        return (
+            f"{self._path.stem} network, {self._card.window} frames, threshold {self._threshold:g}, "
+            f"by {self._session.description} ({'; '.join(self._notes)}){self._caution}"
+        )
+
+    def prepare(self, height: int, width: int) -> None:
+        """Open the graph for images of a size, so that the first frame takes no longer than the others."""
+        if self._window.owed():
+            raise RuntimeError("frames are owed an answer: flush first")
+        self._size, self._is_ready = (height, width), True
+        self._open(self._camera)
 
     def step(self, frame: RawFrame) -> Answers:
         """Take a frame; answer for the one `window // 2` before it."""
-        shape = frame.pixels.shape
+        height, width = frame.pixels.shape[1:]
         answers: Answers = []
-        if shape != self._shape or frame.seq != self._last_seq + 1:
-            variance = scaled_read_variance(self._camera, shape[1:])
-            answers = self._answer_owed()
-            if shape != self._shape:
-                self._baseline = Baseline(self._card.baseline_rate)
-                self._variance = variance
-            self._begin(shape)
-        image = self._image(frame.pixels)
-        self._owed.append(frame.seq)
+        if not self._is_ready or (height, width) != self._size:
+            self._opening((height, width), self._camera).check_camera()  # before anything is lost
+            answers = self._finish(keep_baseline=False)
+            self.prepare(height, width)
+        elif frame.seq != self._last_seq + 1:
+            answers = self._finish(keep_baseline=True)
         self._last_seq = frame.seq
-        return answers + self._advance(image, 1.0)
+        n_channels = len(self._card.channels)
+        # A calcium decoder needs a second channel, whatever it holds.
+        pixels = frame.pixels[:n_channels] if len(frame.pixels) >= n_channels else frame.pixels[[0, 0]]
+        shown = Shown(as_bytes(pixels), Tag(frame.seq, len(frame.pixels) > 1))
+        return answers + self._run(lambda window: window.show(shown, self._threshold), [shown])
 
     def flush(self) -> Answers:
         """Answer for the last frames."""
-        answers = self._answer_owed()
-        self._begin(NO_FRAME)
+        return self._finish(keep_baseline=False)
+
+    def _finish(self, keep_baseline: bool) -> Answers:
+        """Answer for what is owed, and begin a new window."""
+        answers = self._run(lambda window: window.finish(self._threshold), [])
+        self._session.restart(keep_baseline)
+        self._window = Window(self._session, self._card.window)
         return answers
 
-    def _begin(self, shape: tuple[int, ...]) -> None:
-        """Begin a window for frames of a shape (C, H, W)."""
-        self._shape = shape
-        multiple = self._card.multiple
-        self._height, self._width = (-(-side // multiple) * multiple for side in shape[1:])
-        self._state = zero_state(self._card, self._height, self._width)
-        self._owed: deque[int] = deque()
-        self._n_steps = 0
+    def _run(self, do: Callable[[Window], Found], shown: list[Shown]) -> Answers:
+        """Do something with the window that shows it frames; with another backend if this one fails."""
+        again = [*self._window.recent, *shown]
+        owed = self._window.owed() | {frame.tag for frame in shown}
+        try:
+            return self._answers(do(self._window))
+        except Exception as error:  # each library has its own
+            failure = error
+        while True:
+            self._give_up_backend(failure)
+            try:
+                found = [answer for frame in again for answer in self._window.show(frame, self._threshold)]
+                if not shown:
+                    found += self._window.finish(self._threshold)
+                return self._answers([(tag, table) for tag, table in found if tag in owed])
+            except Exception as error:
+                failure = error
 
-    def _answer_owed(self) -> Answers:
-        absent = np.zeros((len(self._card.channels), self._height, self._width), np.float32)
-        answers: Answers = []
-        while self._owed:
-            answers += self._advance(absent, 0.0)
+    def _give_up_backend(self, error: Exception) -> None:
+        """Open another backend than the one that failed."""
+        what = f"{self._session.description} failed: {first_line(error)}"
+        if self._backend != "auto":
+            raise ModelError(what) from error
+        log.error("%s; trying the next backend", what)
+        self._notes.append(what)
+        self._failed |= {self._backend_name}
+        self._open(self._camera)
+
+    def _open(self, camera: Camera) -> None:
+        try:
+            self._session, self._backend_name, passed_over = open_session(
+                self._backend, self._opening(self._size, camera), self._failed
+            )
+        except ModelError as error:
+            raise ModelError(f"{self._path}: {error}") from error
+        self._notes += [note for note in passed_over if note not in self._notes]
+        self._window = Window(self._session, self._card.window)
+
+    def _opening(self, size: tuple[int, int], camera: Camera) -> Opening:
+        return Opening(self._graph, self._card, *size, camera, np.eye(2, 3, dtype=np.float32), self._path)
+
+    def _answers(self, found: Found) -> Answers:
+        answers = []
+        for tag, table in found:
+            if not tag.has_calcium:
+                table[:, -1] = np.nan
+            answers.append((tag.seq, Localizations.from_table(table)))
         return answers
-
-    def _advance(self, image: Array, present: float) -> Answers:
-        """Move the window on by an image (C, H, W); answer for its middle once a frame is there."""
-        maps, *rest = self._runtime.run([image[None], np.array([present], np.float32), *self._state])
-        calcium = rest.pop(0) if self._card.has_calcium else None
-        self._state = rest
-        self._n_steps += 1
-        if self._n_steps <= self._card.window // 2:
-            return []
-        n_channels, height, width = self._shape
-        inside = np.s_[:height, :width]
-        log_odds = calcium[0, 0][inside] if calcium is not None and n_channels > 1 else None
-        found = decode.decode(maps[0][:, *inside], log_odds, self._threshold, self._camera.excess)
-        return [(self._owed.popleft(), found)]
-
-    def _image(self, pixels: NDArray[np.uint16]) -> Array:
-        """The network's input (C, H, W) of a frame, padded."""
-        piezo1, *more = scaled_photons(self._camera, pixels)
-        channels: list[Image] = [normalize(piezo1, self._variance)]
-        if self._card.has_calcium:
-            if more:
-                seen = (more[0], self._baseline.step(more[0]))
-                channels += [normalize(image, self._variance) for image in seen]
-            else:
-                channels += [np.zeros_like(piezo1)] * 2
-        _, height, width = pixels.shape
-        border = ((0, 0), (0, self._height - height), (0, self._width - width))
-        return np.pad(np.stack(channels), border, mode="symmetric")

@@ -17,6 +17,11 @@ def scaled_photons(camera: Camera, counts: NDArray[np.uint16]) -> Image:
     return camera.to_photons(counts) / np.float32(camera.excess)
 
 
+def scaled_gain(camera: Camera) -> Image:
+    """Photo-electrons over F² a count: a number or a map (H, W)."""
+    return np.asarray(camera.e_per_adu, np.float32) / np.float32(camera.em_gain * camera.excess)
+
+
 def scaled_read_variance(camera: Camera, shape: tuple[int, ...]) -> Image:
     """Read variance (H, W) on that scale, a copy.
 

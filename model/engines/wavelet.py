@@ -60,11 +60,15 @@ class WaveletEngine:
             f"maximum-likelihood fits around σ {self._sigma:.2f} px ({self._why})"
         )
 
+    def prepare(self, height: int, width: int) -> None:
+        """Get the camera's noise ready."""
+        self._variance = scaled_read_variance(self._camera, (height, width))
+
     def step(self, frame: RawFrame) -> list[tuple[int, Localizations]]:
         """Localize one frame."""
         counts = frame.pixels[0]
         if self._variance.shape != counts.shape:
-            self._variance = scaled_read_variance(self._camera, counts.shape)
+            self.prepare(*counts.shape)
         image = scaled_photons(self._camera, counts)
         fits = locate_puncta(image, self._variance, self._sigma, self._threshold)
         return [(frame.seq, _localizations(fits, self._camera.excess))]

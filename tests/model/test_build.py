@@ -42,7 +42,7 @@ def test_names_and_overrules():
     [
         ({}, "network kind is None, .* choose one of streaming, unet3d"),
         ({"kind": "resnet"}, "network kind is 'resnet'"),
-        ({"kind": "streaming", "size": "huge"}, "network size is 'huge', .* tiny, small, base"),
+        ({"kind": "streaming", "size": "huge"}, "network size is 'huge', .* tiny, small, medium, base"),
         ({"kind": "streaming", "size": ["small"]}, r"network size is \['small'\]"),
         (
             {"kind": "unet3d", "size": "small"},

@@ -22,9 +22,9 @@ def change(model: Path, **values: object) -> None:
 
 def test_a_card_says_what_was_exported(model: Path) -> None:
     _, card = read_model(model)
-    assert card.channels == ("PIEZO1", "calcium", "calcium baseline") and card.has_calcium
+    assert card.channels == ("PIEZO1", "calcium") and card.has_calcium and card.precision == "fp32"
     assert (card.window, card.multiple, card.state_shapes) == (3, 16, ((8, 2), (8, 4)))
-    assert card.threshold == 0.3 and card.baseline_rate == 0.03 and card.metrics == {"jaccard": 0.1}
+    assert card.threshold == 0.3 and card.metrics == {"jaccard": 0.1}
     assert card.architecture["features"] == 4 and card.optics.sigma_px == (1.0, 1.8)
 
 
@@ -51,11 +51,13 @@ def test_a_graph_of_another_card_is_refused(model: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"format": 2, "something": "new"}, "has format 2, this program reads 1: update the program"),
+        ({"format": 3, "something": "new"}, "has format 3, this program reads 2: update the program"),
+        ({"format": 1, "baseline_rate": 0.03}, "has format 1, .* or export the network with this version"),
         ({"something": "new"}, "something: Extra inputs are not permitted"),
         ({"threshold": 1.5}, "threshold: Input should be less than 1"),
         ({"window": 4}, "window must be odd"),
-        ({"channels": ["calcium"]}, "channels must be PIEZO1, calcium, calcium baseline, or PIEZO1 alone"),
+        ({"precision": "int8"}, "precision: Input should be 'fp32' or 'fp16'"),
+        ({"channels": ["calcium"]}, "channels must be PIEZO1, calcium, or PIEZO1 alone"),
         ({"state_shapes": [[3]]}, r"state_shapes\.0\.1"),
     ],
 )

@@ -19,6 +19,14 @@ def test_auto_takes_the_network_that_ships(exported: Path, monkeypatch: pytest.M
     assert "threshold 0.4" in chosen(threshold=0.4).description
 
 
+def test_the_backend_is_taken(exported: Path) -> None:
+    for backend, title in (("onnxruntime", "by ONNX Runtime"), ("torch", "by PyTorch")):
+        assert title in chosen(model=exported, backend=backend).description
+    unknown = EngineConfig.model_construct(name="network", model=exported, backend="magic")
+    with pytest.raises(ModelError, match=r"backend 'magic' is not known; choose one of auto, tensorrt"):
+        choose.choose_engine(unknown, Camera(), 1.3)
+
+
 def test_auto_falls_back_to_wavelet_and_says_so(
     tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

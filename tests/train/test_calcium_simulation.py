@@ -71,6 +71,7 @@ def make_sensor(n: int) -> Sensor:
         "em_gain": 1.0,
         "hot_e": 0.0,
         "told_gain": 1.0,
+        "floor": 0.0,
     }
     return Sensor(**{name: torch.full((n, 1, 1), value) for name, value in values.items()})
 

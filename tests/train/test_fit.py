@@ -139,7 +139,7 @@ def eager(localized, tmp_path):
 
 
 def test_a_checkpoint_becomes_a_model_with_the_best_threshold(eager, tmp_path):
-    card = release(eager, tmp_path / "model.onnx")
+    card = release([eager], tmp_path / "model.onnx")
     assert read_model(tmp_path / "model.onnx")[1] == card
     config = quick()
     validator = Validator(validation_batches(config), config.validation)
@@ -174,19 +174,19 @@ def test_a_checkpoint_that_cannot_be_released_is_refused_in_one_sentence(
     best, path = localized[1].best, tmp_path / "changed.pth"
     save_network(path, load_network(best), change(read_checkpoint(best)["meta"]))
     with pytest.raises(CheckpointError, match=sentence) as refused:
-        release(path, tmp_path / "model.onnx")
+        release([path], tmp_path / "model.onnx")
     assert "\n" not in str(refused.value)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_given_threshold_is_the_one_that_counts(eager, tmp_path):
     with pytest.raises(CheckpointError, match="finds no punctum"):  # its pixels say one half
-        release(eager, tmp_path / "model.onnx", 0.9)
+        release([eager], tmp_path / "model.onnx", 0.9)
 
 
 def test_where_a_model_cannot_be_written_is_said_first(tmp_path):
     with pytest.raises(ModelError, match="there is no folder"):
-        release(tmp_path / "no.pth", tmp_path / "no" / "model.onnx")
+        release([tmp_path / "no.pth"], tmp_path / "no" / "model.onnx")
 
 
 def test_a_checkpoint_knows_its_commit_and_the_stages_before(localized, tmp_path):
