@@ -6,17 +6,22 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from model.decode import puncta_table
 from model.engines.base import ModelError
 from model.graph import Graph
-from model.graph_io import as_bytes, input_names, output_names
+from model.graph_io import FRAME, as_bytes, input_names, output_names
 
 SIZES = ((64, 48), (37, 50), (16, 1))  # height, width
 N_FRAMES = 4
 # Of raw answers and states, relative to the largest where that is above 1.
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2}
-POSITION_PX = {"fp32": 0.01, "fp16": 0.05}
-MAX_DIFFERENT = 0.001  # share of puncta that may be found by one alone …
+# Of puncta that the graph and PyTorch make of the same raw answers. A network that has hardly learned anything
+# is of two minds everywhere, and rounding decides; of a trained one `piezo1 bench engine` tells.
+POSITION_PX = 0.01
+MAX_DIFFERENT = 0.03  # share of puncta that may be found by one alone …
 ALWAYS_ALLOWED = 1  # … beside one at the threshold's edge
+
+THRESHOLD = FRAME.index("threshold")  # among a graph's inputs
 
 Table = NDArray[np.float32]
 
@@ -52,12 +57,12 @@ def check_graph(graph: bytes, reference: Graph, precision: str = "fp32") -> None
                 f"{difference:.1e}, more than {TOLERANCE[precision]:.0e}"
             )
         tables += pairs
-    alone = sum(unmatched(a, b, POSITION_PX[precision]) for a, b in tables)
+    alone = sum(unmatched(a, b, POSITION_PX) for a, b in tables)
     total = sum(max(len(a), len(b)) for a, b in tables)
-    if precision == "fp32" and alone > ALWAYS_ALLOWED + MAX_DIFFERENT * total:
+    if alone > ALWAYS_ALLOWED + MAX_DIFFERENT * total:
         raise ModelError(
             f"the network is not exported: {alone} of {total} puncta differ between the graph and PyTorch by "
-            f"more than {POSITION_PX[precision]:g} px"
+            f"more than {POSITION_PX:g} px"
         )
 
 
@@ -73,7 +78,10 @@ def unmatched(one: Table, other: Table, radius_px: float) -> int:
 def _difference(
     session: onnxruntime.InferenceSession, reference: Graph, size: tuple[int, int]
 ) -> tuple[float, list[tuple[Table, Table]]]:
-    """Largest difference of raw answers and states over a short movie, and both tables of each frame."""
+    """Largest difference of raw answers and states over a short movie, and both tables of each frame.
+
+    PyTorch's table is made from the graph's raw answers.
+    """
     has_calcium = reference.network.has_calcium
     n_states = len(reference.network.state_shapes())
     names = input_names(has_calcium, n_states)
@@ -91,7 +99,11 @@ def _difference(
         given = [x.numpy() for x in (*inputs, *constants)]
         found = session.run(None, dict(zip(names, [*given, *session_state], strict=True)))
         state, session_state = wanted[2:], found[2:n_outputs]
-        tables.append((_found(wanted[0].numpy()), _found(found[0])))
+        said = [torch.from_numpy(answer.astype(np.float32))[0] for answer in found[n_outputs:]]
+        log_odds = said[1][0] if has_calcium else None
+        threshold = inputs[THRESHOLD]
+        decoded = puncta_table(reference.puncta, said[0], log_odds, threshold, *size)
+        tables.append((_found(decoded.numpy()), _found(found[0])))
         pairs = zip((*state, *answers), (*session_state, *found[n_outputs:]), strict=True)
         for a, b in ((x.numpy(), y.astype(np.float32)) for x, y in pairs):
             differences.append(float(np.abs(a - b).max() / max(np.abs(a).max(), 1.0)))

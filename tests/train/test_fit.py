@@ -334,6 +334,7 @@ def test_one_batch_can_be_learned_by_heart(tmp_path):
         "data.crop_px=32",  # of several puncta: of a single one it would be all or nothing
         "simulation.puncta_per_um2=[1,1]",
         "simulation.photons=[3000,3001]",
+        "simulation.odd_psf=0",
     )
     config = overfit_config(quick(*easy), 600)
     outcome = run_overfit(config, tmp_path, Console(quiet=True))
