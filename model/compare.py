@@ -15,8 +15,8 @@ SIZES = ((64, 48), (37, 50), (16, 1))  # height, width
 N_FRAMES = 4
 # Of raw answers and states, relative to the largest where that is above 1.
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2}
-# Of puncta that the graph and PyTorch make of the same raw answers. A network that has hardly learned anything
-# is of two minds everywhere, and rounding decides; of a trained one `piezo1 bench engine` tells.
+# Of puncta that the graph and PyTorch make of the same raw answers. A network that has hardly learned
+# anything is of two minds everywhere, and rounding decides; of a trained one `piezo1 bench engine` tells.
 POSITION_PX = 0.01
 MAX_DIFFERENT = 0.03  # share of puncta that may be found by one alone …
 ALWAYS_ALLOWED = 1  # … beside one at the threshold's edge
