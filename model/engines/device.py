@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model.engines.base import ModelError
 from model.engines.session import Table, puncta
-from model.graph_io import BASELINE, FRAME, Opening
+from model.graph_io import ANSWER, BASELINE, FRAME, Opening
 
 N_SLOTS = 2  # steps that may be under way: one is copied while the other computes
 
@@ -42,12 +42,9 @@ def on_device(opening: Opening, device: torch.device) -> list[tuple[Tensors, Ten
     ]
     slots = []
     for k in range(N_SLOTS):
-        first = opening.first_inputs()
-        fresh = {
-            name: torch.from_numpy(first[name]).to(device) for name in ("counts", "present", "threshold")
-        }
-        room = opening.first_outputs()
-        answers = {name: torch.from_numpy(room[name]).to(device) for name in ("table", "count")}
+        first, room = opening.first_inputs(), opening.first_outputs()
+        fresh = {name: torch.from_numpy(first[name]).to(device) for name in FRAME}
+        answers = {name: torch.from_numpy(room[name]).to(device) for name in ANSWER}
         following = {f"next_{name}": tensor for name, tensor in states[(k + 1) % N_SLOTS].items()}
         slots.append((fresh | constants | states[k], answers | following))
     return slots
