@@ -12,8 +12,9 @@ pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra: tr
 
 from model.build import build_network, network_config  # noqa: E402
 from model.camera import Camera  # noqa: E402
-from model.card import Trained, TrainedOptics, card_path, read_model  # noqa: E402
+from model.card import SHIPPED_MODEL, Trained, TrainedOptics, card_path, read_model  # noqa: E402
 from model.compare import check_graph, unmatched  # noqa: E402
+from model.decode import puncta_table  # noqa: E402
 from model.engines.base import ModelError  # noqa: E402
 from model.engines.onnxruntime import OnnxRuntimeSession  # noqa: E402
 from model.engines.rebuild import rebuild  # noqa: E402
@@ -245,3 +246,21 @@ def test_puncta_without_partners_are_counted() -> None:
     assert unmatched(one, one[::-1] + np.float32(0.005), 0.01) == 0
     assert unmatched(one, one[:2], 0.01) == unmatched(one[:2], one, 0.01) == 1
     assert unmatched(one, one[:0], 0.01) == 3 and unmatched(one[:0], one[:0], 0.01) == 0
+
+
+def test_a_decoder_that_answers_differently_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the network that ships, since one that has learned nothing has no puncta to compare."""
+    network = rebuild(*read_model(SHIPPED_MODEL)).network
+    traced = trace(Graph(network))
+    check_graph(traced, Graph(network))
+
+    def beside(*given: object) -> torch.Tensor:
+        table = puncta_table(*given)
+        table[:, 0] += 0.02
+        return table
+
+    monkeypatch.setattr("model.compare.puncta_table", beside)
+    with pytest.raises(
+        ModelError, match=r"\d+ of \d+ puncta differ between the graph and PyTorch by more than"
+    ):
+        check_graph(traced, Graph(network))
