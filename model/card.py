@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from model.engines.base import ModelError
 
-FORMAT = 2
+FORMAT = 3
 SHIPPED_MODEL = Path(__file__).with_name("weights") / "small.onnx"
 CHANNELS = ("PIEZO1", "calcium")
 
@@ -55,7 +55,7 @@ class ModelCard(Trained):
     they are called.
     """
 
-    format: Literal[2] = Field(description="version of this card")
+    format: Literal[3] = Field(description="version of this card")
     precision: Literal["fp32", "fp16"] = Field(description="of the network and its state")
     channels: tuple[str, ...] = Field(description="what the channels of `counts` hold")
     window: Count = Field(description="frames seen, odd; answers come window // 2 frames later")

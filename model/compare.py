@@ -8,9 +8,9 @@ from scipy.spatial import KDTree
 
 from model.decode import puncta_table
 from model.engines.base import ModelError
-from model.graph import Graph
-from model.graph_io import FRAME, as_bytes, input_names, output_names
-from model.maps import CELL, LOGIT, MIN_PROBABILITY, STRIPE, room_for_starts
+from model.graph import MULTIPLE, Graph
+from model.graph_io import ANSWER, FRAME, as_bytes, input_names, output_names
+from model.maps import most_room
 
 SIZES = ((64, 48), (37, 50), (16, 1))  # height, width
 N_FRAMES = 4
@@ -20,8 +20,6 @@ TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2}
 POSITION_PX = 0.01
 MAX_DIFFERENT = 0.001  # share of puncta that may be found by one alone …
 ALWAYS_ALLOWED = 1  # … beside one at the threshold's edge
-
-THRESHOLD = FRAME.index("threshold")  # among a graph's inputs
 
 Table = NDArray[np.float32]
 
@@ -98,12 +96,14 @@ def _difference(
             wanted, answers = reference.with_answers(*inputs, *constants, *state)
         given = [x.numpy() for x in (*inputs, *constants)]
         found = session.run(None, dict(zip(names, [*given, *session_state], strict=True)))
-        state, session_state = wanted[2:], found[2:n_outputs]
+        state, session_state = wanted[len(ANSWER) :], found[len(ANSWER) : n_outputs]
         said = [torch.from_numpy(answer.astype(np.float32))[0] for answer in found[n_outputs:]]
-        log_odds = said[1][0] if has_calcium else None
-        threshold = inputs[THRESHOLD]
-        decoded = puncta_table(reference.puncta, said[0], log_odds, threshold, *size)
-        if _find_room(said[0]):
+        cells, log_odds = said[0].permute(1, 2, 0), said[1][0] if has_calcium else None
+        threshold, room = inputs[len(FRAME) - 1 : len(FRAME) + 1]
+        decoded, needed = puncta_table(reference.puncta, cells, log_odds, threshold, room, *size)
+        # A network that has hardly learned anything may tell of puncta everywhere, and says the same
+        # everywhere: where not all find room, libraries choose differently among equals.
+        if needed <= len(room):
             tables.append((_found(decoded.numpy()), _found(found[0])))
         pairs = zip((*state, *answers), (*session_state, *found[n_outputs:]), strict=True)
         for a, b in ((x.numpy(), y.astype(np.float32)) for x, y in pairs):
@@ -116,17 +116,6 @@ _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 def _found(table: Table) -> Table:
     return table[table[:, 7] > 0]
-
-
-def _find_room(cells: torch.Tensor) -> bool:
-    """Whether all cells that tell of something find a place; else libraries choose differently among equals.
-
-    That is so where a network has hardly learned anything, and says the same everywhere.
-    """
-    n_columns = cells.shape[2]
-    log_odds = cells[LOGIT * CELL**2 : (LOGIT + 1) * CELL**2].amax(0).reshape(-1, STRIPE * n_columns)
-    tell = (torch.sigmoid(log_odds) > MIN_PROBABILITY).sum(1)
-    return bool((tell <= room_for_starts(n_columns)).all())
 
 
 def _frame(
@@ -142,5 +131,7 @@ def _frame(
     offset = rng.uniform(90, 110, shape)
     counts = (rng.poisson(photons) + offset).round().astype(np.uint16)
     camera = (offset, np.ones(shape), rng.uniform(1, 4, shape), np.array([1.0]))
-    numbers = (np.array([0.0 if is_missing else 1.0]), np.array([0.3]), *camera)
+    present, threshold = np.array([0.0 if is_missing else 1.0]), np.array([0.3])
+    room = np.zeros(most_room(-(-size[1] // MULTIPLE) * MULTIPLE))
+    numbers = (present, threshold, room, *camera)
     return [as_bytes(counts), *(np.asarray(number, np.float32) for number in numbers)]

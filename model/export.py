@@ -22,6 +22,7 @@ from model.engines.base import ModelError
 from model.fold import fold_batchnorm
 from model.graph import MULTIPLE, Graph
 from model.graph_io import input_names, output_names
+from model.maps import FIRST_ROOM
 from model.network import Network
 
 OPSET = 18
@@ -136,6 +137,7 @@ class _Traced(nn.Module):
         counts: Tensor,
         present: Tensor,
         threshold: Tensor,
+        room: Tensor,
         offset: Tensor,
         gain: Tensor,
         read_variance: Tensor,
@@ -143,7 +145,7 @@ class _Traced(nn.Module):
         *state: Tensor,
     ) -> tuple[Tensor, ...]:
         camera = (offset, gain, read_variance, excess)
-        outputs, answers = self.whole.with_answers(counts, present, threshold, *camera, *state)
+        outputs, answers = self.whole.with_answers(counts, present, threshold, room, *camera, *state)
         return (*outputs, *answers)
 
 
@@ -154,25 +156,36 @@ def trace(graph: Graph) -> bytes:
     any_size = {1: torch.export.Dim("height", min=2), 2: torch.export.Dim("width", min=2)}
     # The state's follow from them; PyTorch finds that they differ, but not how.
     padded = [{2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}] * n_states
-    states = ({}, any_size, {}, *padded) if has_calcium else tuple(padded)
+    places = {0: any_size[1], 1: any_size[2]}
+    states = (places, any_size, {}, *padded) if has_calcium else tuple(padded)
     shape = (len(CHANNELS) if has_calcium else 1, *_TRACED)
     # Tensors of their own: one that is given twice would become one input.
     camera = (torch.zeros(shape), torch.ones(shape), torch.ones(shape), torch.ones(1))
     counts = torch.zeros(*shape, 2, dtype=torch.uint8)
-    inputs = (counts, torch.ones(1), torch.full((1,), 0.5), *camera, *graph.first_state(*_TRACED))
+    numbers = (torch.ones(1), torch.full((1,), 0.5), torch.zeros(FIRST_ROOM))
+    any_room = {0: torch.export.Dim("room", min=4)}
+    inputs = (counts, *numbers, *camera, *graph.first_state(*_TRACED))
+    sizes = (any_size, {}, {}, any_room, any_size, any_size, any_size, {}, states)
     with _quiet():
-        program = torch.onnx.export(
+        # That there are as many cells as room is for cannot be known from sizes alone.
+        program = torch.export.export(
             _Traced(graph).eval(),
             inputs,
+            dynamic_shapes=sizes,
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+        exported = torch.onnx.export(
+            program,
+            inputs,
             dynamo=True,
-            dynamic_shapes=(any_size, {}, {}, any_size, any_size, any_size, {}, states),
+            dynamic_shapes=sizes,  # again, for their names
             input_names=input_names(has_calcium, n_states),
             output_names=[*output_names(has_calcium, n_states), *ANSWERS[: 1 + has_calcium]],
             opset_version=OPSET,
             verbose=False,
         )
-    assert program is not None
-    traced: bytes = program.model_proto.SerializeToString()
+    assert exported is not None
+    traced: bytes = exported.model_proto.SerializeToString()
     return traced
 
 

@@ -4,6 +4,7 @@ Photo-electrons, the registration of channel 2, the calcium baseline, the networ
 decoder: so every engine gives the same small table, and only raw counts travel to a GPU.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,6 +13,7 @@ from model.decode import PROBABILITY, puncta_table
 from model.maps import BASELINE_RATE, CELL, STRIPE, normalize
 from model.network import Network
 from model.puncta import Puncta
+from model.registration import places
 
 MULTIPLE = CELL * STRIPE  # pixels; images are mirrored at the right and the bottom up to multiples of it
 
@@ -45,6 +47,7 @@ class Graph(nn.Module):
         counts: Tensor,
         present: Tensor,
         threshold: Tensor,
+        room: Tensor,
         offset: Tensor,
         gain: Tensor,
         read_variance: Tensor,
@@ -62,29 +65,33 @@ class Graph(nn.Module):
             (1,): 0 where there is no such frame (after the last one, or lost), else 1.
         threshold
             (1,): detection threshold.
+        room
+            (R,): as long as cells are to be looked at in a stripe, see `model.puncta.Puncta`.
         offset, gain, read_variance
             (C, H, W): counts without light; photo-electrons a count, divided by the excess factor F²; and
             read variance on that scale (see `model.engines.scale`).
         excess
             (1,): F² of PIEZO1's camera.
         state
-            Where there is a calcium decoder: where a calcium pixel lies (see `register`), the calcium
+            Where there is a calcium decoder: where pixels lie in channel 2 (see `register`), the calcium
             baseline (1, H, W) and the number of frames in it (1,). Then the network's state, for the padded
             size.
 
         Returns
         -------
         Table (rows, 9) with the columns of `Localizations`, the probability 0 where there is no punctum; the
-        number of puncta (1,), int32; then the next baseline, its number of frames, and the network's state.
+        number of puncta (1,) and the room needed (1,), int32; then the next baseline, its number of frames,
+        and the network's state.
         """
         camera = (offset, gain, read_variance, excess)
-        return self.with_answers(counts, present, threshold, *camera, *state)[0]
+        return self.with_answers(counts, present, threshold, room, *camera, *state)[0]
 
     def with_answers(
         self,
         counts: Tensor,
         present: Tensor,
         threshold: Tensor,
+        room: Tensor,
         offset: Tensor,
         gain: Tensor,
         read_variance: Tensor,
@@ -93,14 +100,14 @@ class Graph(nn.Module):
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """As `forward`, and beside it the network's raw answers, by which an exported graph is checked."""
         height, width = counts.shape[1:3]
-        raw = counts.to(torch.float32)
+        raw = counts.to(torch.float32)  # first of all, as TensorRT does nothing else with bytes
         photons = (raw[..., 0] + 256 * raw[..., 1] - offset) * gain
         seen, variances = photons, read_variance
         kept: tuple[Tensor, ...] = ()
         if self.network.has_calcium:
-            transform, baseline, n_frames = state[:3]
+            where, baseline, n_frames = state[:3]
             state = state[3:]
-            calcium = register(photons[1:], transform)
+            calcium = register(photons[1:], where)
             n_frames = n_frames + present
             weight = torch.maximum(1 / n_frames.clamp(min=1), torch.full_like(n_frames, BASELINE_RATE))
             baseline = baseline + present * weight * (calcium - baseline)
@@ -112,10 +119,11 @@ class Graph(nn.Module):
         n_answers = 2 if kept else 1
         answers, features = answers[:n_answers], answers[n_answers:]
         log_odds = answers[1][0, 0].float() if kept else None
-        table = puncta_table(self.puncta, answers[0][0].float(), log_odds, threshold, height, width)
+        cells = answers[0].permute(0, 2, 3, 1)[0].float()
+        table, needed = puncta_table(self.puncta, cells, log_odds, threshold, room, height, width)
         table = torch.cat([table[:, :4], table[:, 4:6] * excess, table[:, 6:]], dim=1)
         count = (table[:, PROBABILITY] > 0).sum().reshape(1).to(torch.int32)
-        return (table, count, *kept, *features), answers
+        return (table, count, needed, *kept, *features), answers
 
     def first_state(self, height: int, width: int) -> tuple[Tensor, ...]:
         """State before the first frame of a movie, with channel 2 where it is."""
@@ -123,27 +131,20 @@ class Graph(nn.Module):
         features = tuple(s.to(self.precision) for s in self.network.first_state(*padded))
         if not self.network.has_calcium:
             return features
-        return (torch.eye(2, 3), torch.zeros(1, height, width), torch.zeros(1), *features)
+        same = torch.from_numpy(places(np.eye(2, 3), height, width))
+        return (same, torch.zeros(1, height, width), torch.zeros(1), *features)
 
 
-def register(image: Tensor, transform: Tensor) -> Tensor:
+def register(image: Tensor, where: Tensor) -> Tensor:
     """Channel 2 (1, H, W) as channel 1's pixels see it.
 
     Parameters
     ----------
-    transform
-        (2, 3): the pixel (x, y) of channel 1 lies at `transform @ (x, y, 1)` in channel 2. Between pixels the
-        image is interpolated linearly, outside it its border goes on.
+    where
+        (H, W, 2): where each pixel of channel 1 lies in channel 2, see `model.registration.places`. Between
+        pixels the image is interpolated linearly, outside it its border goes on.
     """
-    height, width = image.shape[1:]
-    y = torch.arange(height, device=image.device, dtype=torch.float32)[:, None]
-    x = torch.arange(width, device=image.device, dtype=torch.float32)[None]
-    # From −1 to 1 over the image, borders of the outer pixels included.
-    at = [
-        (2 * (a[0] * x + a[1] * y + a[2]) + 1) / side - 1
-        for a, side in ((transform[0], width), (transform[1], height))
-    ]
-    grid = torch.stack(at, dim=-1)[None]
+    grid = where[None]
     moved: Tensor = functional.grid_sample(image[None], grid, padding_mode="border", align_corners=False)[0]
     return moved
 

@@ -12,21 +12,23 @@ from model.camera import Camera
 from model.card import ModelCard
 from model.engines.scale import scaled_gain, scaled_read_variance
 from model.localizations import COLUMNS
-from model.maps import room_for_puncta, state_sizes
+from model.maps import fixed_room, room_for_puncta, state_sizes
+from model.registration import places
 
 Array = NDArray[np.generic]
 Arrays = dict[str, Array]
 
 FRAME = ("counts", "present", "threshold")
+ROOM = "room"
 CAMERA = ("offset", "gain", "read_variance", "excess")
-ANSWER = ("table", "count")
+ANSWER = ("table", "count", "needed")
 BASELINE = ("baseline", "n_frames")  # of the states, what outlives gaps
 
 
 def input_names(has_calcium: bool, n_states: int) -> list[str]:
     """Names of a graph's inputs, in its order."""
-    constants = (*CAMERA, "transform") if has_calcium else CAMERA
-    return [*FRAME, *constants, *state_names(has_calcium, n_states)]
+    constants = (*CAMERA, "places") if has_calcium else CAMERA
+    return [*FRAME, ROOM, *constants, *state_names(has_calcium, n_states)]
 
 
 def output_names(has_calcium: bool, n_states: int) -> list[str]:
@@ -52,7 +54,7 @@ class Opening:
     camera
         Camera of both channels.
     transform
-        (2, 3): where a pixel of channel 1 lies in channel 2, see `model.graph.register`.
+        (2, 3): where a pixel of channel 1 lies in channel 2, see `model.registration.places`.
     path
         The graph's file, for libraries that look for the same network in half precision beside it.
     """
@@ -86,7 +88,8 @@ class Opening:
         return state_names(self.card.has_calcium, len(self.card.state_shapes))
 
     @property
-    def _padded(self) -> tuple[int, int]:
+    def padded(self) -> tuple[int, int]:
+        """Height and width of the padded image, pixels."""
         multiple = self.card.multiple
         return -(-self.height // multiple) * multiple, -(-self.width // multiple) * multiple
 
@@ -118,7 +121,7 @@ class Opening:
         }
         arrays["excess"] = np.array([self.camera.excess], np.float32)
         if self.card.has_calcium:
-            arrays["transform"] = self.transform
+            arrays["places"] = places(self.transform, self.height, self.width)
         return arrays
 
     def check_camera(self) -> None:
@@ -131,13 +134,20 @@ class Opening:
         """
         scaled_read_variance(self.camera, (self.height, self.width))
 
-    def first_inputs(self) -> Arrays:
-        """Every input, with an image without light and the state before the first frame."""
+    def first_inputs(self, room: int | None = None) -> Arrays:
+        """Every input, with an image without light and the state before the first frame.
+
+        Parameters
+        ----------
+        room
+            Cells of a stripe that are looked at; None: what suffices where it cannot change.
+        """
         present, threshold = np.ones(1, np.float32), np.full(1, self.card.threshold, np.float32)
         return {
             "counts": self.dark(),
             "present": present,
             "threshold": threshold,
+            ROOM: np.zeros(self._room(room), np.float32),
             **self.constants,
             **self.first_states(),
         }
@@ -148,7 +158,7 @@ class Opening:
 
     def first_states(self) -> Arrays:
         """State before the first frame."""
-        sizes = state_sizes(self.card.state_shapes, *self._padded)
+        sizes = state_sizes(self.card.state_shapes, *self.padded)
         precision = np.float16 if self.card.precision == "fp16" else np.float32
         states: Arrays = {f"state_{k}": np.zeros(size, precision) for k, size in enumerate(sizes)}
         if self.card.has_calcium:
@@ -156,15 +166,15 @@ class Opening:
             states = {"baseline": baseline, "n_frames": np.zeros(1, np.float32), **states}
         return states
 
-    def first_outputs(self) -> Arrays:
-        """Room for every output."""
-        multiple = self.card.multiple
-        n_rows = room_for_puncta(
-            -(-self.height // multiple) * multiple, -(-self.width // multiple) * multiple
-        )
+    def first_outputs(self, room: int | None = None) -> Arrays:
+        """Memory for every output, with as much room as `first_inputs` gives."""
+        n_rows = room_for_puncta(self.padded[0], self._room(room))
         table = np.zeros((n_rows, len(COLUMNS)), np.float32)
         after = {f"next_{name}": array for name, array in self.first_states().items()}
-        return {"table": table, "count": np.zeros(1, np.int32), **after}
+        return {"table": table, "count": np.zeros(1, np.int32), "needed": np.zeros(1, np.int32), **after}
+
+    def _room(self, room: int | None) -> int:
+        return fixed_room(self.padded[1]) if room is None else room
 
 
 def as_bytes(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:

@@ -33,6 +33,7 @@ MIN_PROBABILITY = 0.02  # pixels below tell of nothing; a threshold must be high
 # Rows of 2 × 2 pixel cells among which the most telling are chosen; images are padded to multiples of it.
 STRIPE = 8
 CELL = 2
+FIRST_ROOM = 32  # cells of a stripe that are looked at first, where more can follow
 BASELINE_RATE = 0.03  # least weight of a frame in the calcium baseline, a running mean
 
 # Anscombe's constant: with it, the square root of Poisson counts has nearly constant variance.
@@ -47,19 +48,27 @@ def state_sizes(
     return [(1, channels, height // stride, width // stride) for channels, stride in state_shapes]
 
 
-def room_for_cells(n_columns: int) -> int:
-    """Cells of a stripe that are looked at: a quarter, and some more for small images."""
-    return STRIPE * n_columns // 4 + 16
+def most_room(width: int) -> int:
+    """Cells of a stripe of images of a padded width, pixels."""
+    return STRIPE * width // CELL
 
 
-def room_for_starts(n_columns: int) -> int:
-    """Places of a stripe that can hold a punctum, or two."""
-    return STRIPE * n_columns // 6 + 16
+def fixed_room(width: int) -> int:
+    """Cells of a stripe that are looked at where their number cannot change: a third, more if there are few.
+
+    They hold 3.4 places of one or two puncta per µm² at 110 nm a pixel.
+    """
+    return most_room(width) // 3 + 16
 
 
-def room_for_puncta(height: int, width: int) -> int:
-    """Rows of the table for images of a padded height and width."""
-    return 2 * (height // (CELL * STRIPE)) * room_for_starts(width // CELL)
+def more_room(room: int, needed: int, width: int) -> int:
+    """Room, or some more where more cells are needed and there are more."""
+    return room if needed <= room else min(needed * 5 // 4 + 16, most_room(width))
+
+
+def room_for_puncta(height: int, room: int) -> int:
+    """Rows of the table for images of a padded height: two for every second cell that is looked at."""
+    return height // (CELL * STRIPE) * (room // 2) * 2
 
 
 def normalize(photons: T, read_variance: T | float = 0.0) -> T:

@@ -30,8 +30,6 @@ from model.maps import (
     REACH_PX,
     STRIPE,
     denormalize,
-    room_for_cells,
-    room_for_starts,
 )
 
 SILENT = -30.0  # log-odds outside the image
@@ -56,8 +54,8 @@ class Puncta(nn.Module):
     mean, along the axis of their largest spread; the one towards the strongest pixel has the probability 1,
     the other what is left over. Puncta outside the image, or not above the threshold, are left out.
 
-    Of each stripe of `STRIPE` rows of cells, a quarter of the cells and a punctum for every six cells find
-    a place, the strongest first: 3.4 puncta per µm² at 110 nm a pixel, all in one place.
+    Of each stripe of `STRIPE` rows of cells, as many cells are looked at as there is room for, the most
+    telling first, and half as many starts are kept. What is found does not depend on room that is not needed.
     """
 
     step_row: Tensor
@@ -88,50 +86,62 @@ class Puncta(nn.Module):
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, cells: Tensor, threshold: Tensor, height: int, width: int) -> Tensor:
+    def forward(
+        self, cells: Tensor, threshold: Tensor, room: Tensor, height: int, width: int
+    ) -> tuple[Tensor, Tensor]:
         """Find the puncta.
 
         Parameters
         ----------
         cells
-            Raw answers (4 · N_MAPS, rows, columns), float32, rows and columns multiples of `STRIPE`.
+            Raw answers (rows, columns, 4 · N_MAPS), float32, rows and columns multiples of `STRIPE`.
         threshold
             Detection threshold, a number between `MIN_PROBABILITY` and 1.
+        room
+            As long as cells are to be looked at in a stripe (4 … STRIPE · columns,); values do not matter.
         height, width
             Of the image in pixels, without padding.
 
         Returns
         -------
         Table (rows, 8), float32, with the columns of `Localizations` but the last; zeros where there is no
-        punctum.
+        punctum. And the room needed (1,), int32: if it is above the room given, puncta may be missing.
         """
-        n_columns = cells.shape[2]
-        answers = functional.pad(cells.permute(1, 2, 0), (0, 0, 1, 1, 1, 1), value=SILENT).flatten(0, 1)
-        here = self._telling_cells(cells)
+        n_room = room.shape[0]
+        n_rows, n_columns = cells.shape[:2]
+        answers = functional.pad(cells, (0, 0, 1, 1, 1, 1), value=SILENT).flatten(0, 1)
+        here, n_telling = self._telling_cells(cells, n_room)
         near = here[:, None] + self.step_row * (n_columns + 2) + self.step_column
         start, best = self._starts(answers, here, near)
 
-        n_stripes = cells.shape[1] // STRIPE
-        strength, index = start.reshape(n_stripes, -1).topk(room_for_starts(n_columns))
-        cell = index // _PIXELS + torch.arange(n_stripes, device=cells.device)[:, None] * (
-            start.shape[0] // n_stripes
-        )
+        n_stripes = n_rows // STRIPE
+        n_starts = (start > 0).float().reshape(n_stripes, -1).sum(1).amax(0, keepdim=True)
+        strength, index = start.reshape(n_stripes, -1).topk(n_room // 2)
+        cell = index // _PIXELS + torch.arange(n_stripes, device=cells.device)[:, None] * n_room
         cell, strength = cell.flatten(), strength.reshape(-1, 1)
         pixel = (index - index // _PIXELS * _PIXELS).reshape(-1, 1)
         here, near = here.index_select(0, cell), near.index_select(0, cell)
         size = (height, width)
-        return self._measure(answers, best, here, near, pixel, strength, threshold, size, n_columns + 2)
+        table = self._measure(answers, best, here, near, pixel, strength, threshold, size, n_columns + 2)
+        return table, torch.maximum(n_telling, 2 * n_starts).to(torch.int32)
 
-    def _telling_cells(self, cells: Tensor) -> Tensor:
-        """Places (K,) of the most telling cells among the answers, which have a border of one cell."""
-        n_rows, n_columns = cells.shape[1:]
-        strongest = cells[LOGIT * _PIXELS : (LOGIT + 1) * _PIXELS].amax(0)
+    def _telling_cells(self, cells: Tensor, n_room: int) -> tuple[Tensor, Tensor]:
+        """The most telling cells of each stripe.
+
+        Returns
+        -------
+        Their places (K,) among the answers, which have a border of one cell; and how many cells of a stripe
+        tell of anything at the most (1,).
+        """
+        n_rows, n_columns = cells.shape[:2]
+        strongest = cells[:, :, LOGIT * _PIXELS : (LOGIT + 1) * _PIXELS].amax(2)
         stripes = strongest.reshape(n_rows // STRIPE, STRIPE * n_columns)
-        index = stripes.topk(room_for_cells(n_columns), sorted=False)[1]
+        index = stripes.topk(n_room, sorted=False)[1]
         row = index // n_columns
         column = index - row * n_columns
         row = row + STRIPE * torch.arange(n_rows // STRIPE, device=cells.device)[:, None]
-        return ((row + 1) * (n_columns + 2) + column + 1).flatten()
+        n_telling = (stripes > _MIN_LOGIT).float().sum(1).amax(0, keepdim=True)
+        return ((row + 1) * (n_columns + 2) + column + 1).flatten(), n_telling
 
     def _starts(self, answers: Tensor, here: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
         """Strength of pixels (K, 4) that start a punctum, else 0, and everywhere that which each joins."""

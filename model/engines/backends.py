@@ -25,21 +25,21 @@ def _torch_cuda(opening: Opening) -> Session:
 
 
 def _openvino(opening: Opening) -> Session:
-    from model.engines.openvino import OpenVinoSession
+    from model.engines.openvino import open_openvino
 
-    return OpenVinoSession(opening)
+    return open_openvino(opening)
 
 
 def _onnxruntime(opening: Opening) -> Session:
-    from model.engines.onnxruntime import OnnxRuntimeSession
+    from model.engines.onnxruntime import open_onnxruntime
 
-    return OnnxRuntimeSession(opening)
+    return open_onnxruntime(opening)
 
 
 def _torch(opening: Opening) -> Session:
-    from model.engines.torch_cpu import TorchSession
+    from model.engines.torch_cpu import open_torch
 
-    return TorchSession(opening)
+    return open_torch(opening)
 
 
 BACKENDS: dict[str, tuple[str, Callable[[Opening], Session]]] = {

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.engines.base import ModelError
-from model.engines.session import Table, puncta
-from model.graph_io import ANSWER, BASELINE, FRAME, Opening
+from model.engines.session import Crowding, Table, puncta
+from model.graph_io import ANSWER, BASELINE, FRAME, ROOM, Opening
 
+RETURNED = ("table", "needed")  # what is copied to the host
 N_SLOTS = 2  # steps that may be under way: one is copied while the other computes
 
 Tensors = dict[str, Tensor]
@@ -35,7 +36,8 @@ def require_gpu() -> torch.device:
 
 def on_device(opening: Opening, device: torch.device) -> list[tuple[Tensors, Tensors]]:
     """Inputs and outputs of each slot: constants are shared, a slot's next state is the other's state."""
-    constants = {name: torch.from_numpy(array).to(device) for name, array in opening.constants.items()}
+    fixed = opening.constants | {ROOM: opening.first_inputs()[ROOM]}
+    constants = {name: torch.from_numpy(array).to(device) for name, array in fixed.items()}
     states = [
         {name: torch.from_numpy(array).to(device) for name, array in opening.first_states().items()}
         for _ in range(N_SLOTS)
@@ -72,7 +74,8 @@ class DeviceSession:
         self._slots = on_device(opening, device)
         self._states = opening.states
         self._pinned_in = [{n: _pinned(inputs[n]) for n in FRAME} for inputs, _ in self._slots]
-        self._pinned_table = [_pinned(outputs["table"]) for _, outputs in self._slots]
+        self._pinned_out = [{n: _pinned(outputs[n]) for n in RETURNED} for _, outputs in self._slots]
+        self._crowding, self._room = Crowding(), len(self._slots[0][0][ROOM])
         self._uploaded = [_event() for _ in self._slots]
         self._done = [_event() for _ in self._slots]
         self._n_submitted = self._n_collected = 0
@@ -98,7 +101,8 @@ class DeviceSession:
         with torch.cuda.stream(self._compute):
             self._compute.wait_event(self._uploaded[k])
             self._enqueue[k]()
-            self._pinned_table[k].copy_(outputs["table"], non_blocking=True)
+            for name in RETURNED:
+                self._pinned_out[k][name].copy_(outputs[name], non_blocking=True)
             self._done[k].record(self._compute)
         self._n_submitted += 1
 
@@ -107,7 +111,9 @@ class DeviceSession:
         k = self._n_collected % N_SLOTS
         self._done[k].synchronize()
         self._n_collected += 1
-        return puncta(self._pinned_table[k].numpy())
+        found = self._pinned_out[k]
+        self._crowding.check(int(found["needed"]), self._room)
+        return puncta(found["table"].numpy())
 
     def restart(self, keep_baseline: bool) -> None:
         """Forget the earlier frames."""

@@ -1,5 +1,6 @@
 """A graph opened on some device for frames of one shape, and who opens it."""
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -10,6 +11,8 @@ from model.engines.base import ModelError
 from model.graph_io import Opening
 
 Table = NDArray[np.float32]
+
+log = logging.getLogger(__name__)
 
 
 class Session(Protocol):
@@ -74,3 +77,21 @@ def check_numbers(table: Table) -> None:
     """
     if not np.isfinite(table[:, :-1]).all():
         raise ModelError("the network's answers are not finite numbers")
+
+
+class Crowding:
+    """Tells, once, that there was no room for all puncta of a frame."""
+
+    _told = False
+
+    def check(self, needed: int, room: int) -> None:
+        """Compare the room that a frame needed with what there was, both in cells of a stripe."""
+        if needed > room and not self._told:
+            self._told = True
+            log.warning(
+                "a frame seems to hold more puncta than there is room for (needed: %d, there is: %d); the "
+                "weakest of them are left out, here and in frames like it: are offset and gain those of the "
+                "camera?",
+                needed,
+                room,
+            )

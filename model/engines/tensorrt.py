@@ -42,7 +42,10 @@ def open_tensorrt(opening: Opening) -> Session:
     def make(inputs: Tensors, outputs: Tensors) -> Enqueue:
         # A context for each slot, whose addresses never change, as a CUDA graph needs it.
         context = engine.create_execution_context(config) if config else engine.create_execution_context()
-        for tensor_name, tensor in (inputs | outputs).items():
+        tensors = inputs | outputs
+        # Not all: an input of which only the size matters is none in an engine for one size.
+        for tensor_name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
+            tensor = tensors[tensor_name]
             if tensor_name in opening.inputs:
                 context.set_input_shape(tensor_name, tuple(tensor.shape))
             context.set_tensor_address(tensor_name, tensor.data_ptr())

@@ -3,31 +3,36 @@
 import numpy as np
 
 from model.engines.session import Table
-from model.graph_io import BASELINE, Array, Arrays, Opening
+from model.graph_io import BASELINE, ROOM, Array, Arrays, Opening
+from model.maps import FIRST_ROOM, more_room
 
 
 class TwoStates:
     """Inputs and outputs of a session, with memory of their own.
 
+    Cells that are looked at cost time, so there is room for few of them until a frame needs more.
+
     Attributes
     ----------
     steps
         For even and odd steps, all inputs and all outputs by name.
-    table
-        The output of that name, the same for both.
     """
 
     def __init__(self, opening: Opening) -> None:
-        shared = opening.first_inputs()
-        outputs = opening.first_outputs()
+        shared = opening.first_inputs(FIRST_ROOM)
+        outputs = opening.first_outputs(FIRST_ROOM)
         first, second = opening.first_states(), opening.first_states()
-        self._names = opening.states
+        self._opening = opening
         self.steps: tuple[tuple[Arrays, Arrays], ...] = tuple(
             (shared | here, outputs | {f"next_{name}": array for name, array in there.items()})
             for here, there in ((first, second), (second, first))
         )
-        self.table: Table = np.asarray(outputs["table"], np.float32)
         self._n_steps = 0
+
+    @property
+    def table(self) -> Table:
+        """The puncta of the last step."""
+        return np.asarray(self.steps[0][1]["table"], np.float32)
 
     @property
     def current(self) -> int:
@@ -40,6 +45,23 @@ class TwoStates:
         inputs["counts"][...] = counts
         inputs["present"][0], inputs["threshold"][0] = present, threshold
 
+    @property
+    def room(self) -> tuple[int, int]:
+        """Room that the current step needed, and that there is."""
+        inputs, outputs = self.steps[self.current]
+        return int(outputs["needed"][0]), len(inputs[ROOM])
+
+    def make_room(self) -> bool:
+        """Make more room if the current step needed more than there was; it is to be run again then."""
+        needed, room = self.room
+        more = more_room(room, needed, self._opening.padded[1])
+        if more == room:
+            return False
+        longer, table = np.zeros(more, np.float32), self._opening.first_outputs(more)["table"]
+        for inputs, outputs in self.steps:
+            inputs[ROOM], outputs["table"] = longer, table
+        return True
+
     def advance(self) -> None:
         """Take the outputs' states as the next inputs."""
         self._n_steps += 1
@@ -47,6 +69,6 @@ class TwoStates:
     def restart(self, keep_baseline: bool) -> None:
         """Forget earlier frames."""
         inputs, _ = self.steps[self.current]
-        for name in self._names:
+        for name in self._opening.states:
             if not (keep_baseline and name in BASELINE):
                 inputs[name][...] = 0

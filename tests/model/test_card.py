@@ -51,7 +51,7 @@ def test_a_graph_of_another_card_is_refused(model: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"format": 3, "something": "new"}, "has format 3, this program reads 2: update the program"),
+        ({"format": 4, "something": "new"}, "has format 4, this program reads 3: update the program"),
         ({"format": 1, "baseline_rate": 0.03}, "has format 1, .* or export the network with this version"),
         ({"something": "new"}, "something: Extra inputs are not permitted"),
         ({"threshold": 1.5}, "threshold: Input should be less than 1"),

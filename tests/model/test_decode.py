@@ -29,10 +29,9 @@ from model.maps import (  # noqa: E402
     N_MAPS,
     REACH_PX,
     STRIPE,
+    most_room,
     normalize,
-    room_for_cells,
     room_for_puncta,
-    room_for_starts,
 )
 from model.puncta import Puncta  # noqa: E402
 
@@ -90,14 +89,13 @@ def random_maps(seed: int, shape: tuple[int, int], share: float = 0.4) -> np.nda
     return maps.astype(np.float32)
 
 
-def silence_crowded(maps: np.ndarray, seed: int) -> None:
-    """Silence all but as many cells of each stripe as find a place."""
-    rng = np.random.default_rng(seed)
-    n_columns = maps.shape[2] // CELL
-    for top in range(0, maps.shape[1], SIDE):
-        order = rng.permutation(STRIPE * n_columns).reshape(STRIPE, n_columns)
-        silenced = np.kron(order >= room_for_cells(n_columns), np.ones((CELL, CELL), bool))
-        maps[LOGIT, top : top + SIDE][silenced] = SILENCE
+def table_of(
+    cells: torch.Tensor, room: int, threshold: float, height: int, width: int
+) -> tuple[torch.Tensor, int]:
+    """Table and room needed, of raw answers as a network's last layer gives them."""
+    numbers = torch.tensor([threshold]), torch.zeros(room)
+    table, needed = Puncta()(cells.permute(1, 2, 0), *numbers, height, width)
+    return table, int(needed)
 
 
 def by_photons(found: Localizations) -> np.ndarray:
@@ -205,11 +203,11 @@ def test_what_is_no_number_is_no_punctum_but_can_be_seen() -> None:
     maps = silent((16, 16))
     maps[LOGIT, 7, 8] = np.nan
     for seen in (cells, cells_of(maps)):
-        table = Puncta()(seen, torch.tensor([0.5]), SIDE, SIDE)
+        table, _ = table_of(seen, 16, 0.5, SIDE, SIDE)
         assert table[:, PROBABILITY].isnan().any()
 
 
-def test_a_full_stripe_keeps_its_strongest_puncta_and_others_keep_theirs() -> None:
+def test_a_stripe_without_room_keeps_its_strongest_puncta_and_others_keep_theirs() -> None:
     """A punctum in every cell of the first stripe, and in the second stripe one weaker than all these."""
     maps = silent((2 * SIDE, 64))
     probabilities = np.random.default_rng(3).permutation(np.linspace(0.55, 0.95, STRIPE * 32))
@@ -217,18 +215,45 @@ def test_a_full_stripe_keeps_its_strongest_puncta_and_others_keep_theirs() -> No
         row, column = CELL * (k // 32), CELL * (k % 32) + 1
         tell(maps, row, column, probability, column, row)
     tell(maps, 25, 9, 0.52, 9.0, 25.0)
-    found = found_in(maps)
-    room = room_for_starts(32)
-    assert len(found) == room + 1 < len(probabilities)
-    assert found.probability[:-1] == pytest.approx(np.sort(probabilities)[::-1][:room])
-    assert (found.x_px[-1], found.y_px[-1]) == (9, 25)
+    table, needed = table_of(cells_of(maps), 60, 0.5, 2 * SIDE, 64)
+    found = table[table[:, PROBABILITY] > 0].numpy()
+    assert len(found) == 31 < len(probabilities) and needed == len(probabilities)
+    assert found[:-1, PROBABILITY] == pytest.approx(np.sort(probabilities)[::-1][:30])
+    assert tuple(found[-1, :2]) == pytest.approx((9, 25))
+
+
+def test_a_full_stripe_is_found_whole() -> None:
+    """Every second cell holds a punctum of its own."""
+    maps = silent((SIDE, 64))
+    for row in range(0, SIDE, CELL):
+        for column in range(row % 4, 64, 4):
+            tell(maps, row, column, 0.9, column, row)
+    assert len(found_in(maps)) == 32 * STRIPE / 2
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seeds, shapes, st.floats(0, 0.3), st.integers(0, 40))
+def test_what_is_found_does_not_depend_on_room_beyond_what_is_needed(
+    seed: int, shape: tuple[int, int], share: float, more: int
+) -> None:
+    cells, most = cells_of(random_maps(seed, shape, share + 0.01)), most_room(shape[1])
+    whole, needed = table_of(cells, most, 0.3, *shape)
+    room = min(max(needed, 4) + more, most)
+    table, again = table_of(cells, room, 0.3, *shape)
+    assert again == needed
+    if needed <= most:
+        found, wanted = (t[t[:, PROBABILITY] > 0] for t in (table, whole))
+        assert torch.equal(found, wanted)
+    if needed > 4:
+        assert table_of(cells, max(needed // 2, 4), 0.3, *shape)[1] > max(needed // 2, 4)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (32, 48)])
 def test_the_table_has_the_room_that_engines_keep_for_it(shape: tuple[int, int]) -> None:
-    table = Puncta()(cells_of(silent(shape)), torch.tensor([0.5]), *shape)
-    assert table.shape == (room_for_puncta(*shape), 8)
-    assert not table.any()
+    for room in (4, 31, 64):
+        table, needed = table_of(cells_of(silent(shape)), room, 0.5, *shape)
+        assert table.shape == (room_for_puncta(shape[0], room), 8)
+        assert not table.any() and needed == 0
 
 
 @settings(max_examples=40, deadline=None)
@@ -253,10 +278,10 @@ def test_any_answer_is_finite_probable_and_inside(
 @given(seeds, st.integers(1, 32), st.integers(1, 48), thresholds)
 def test_padding_holds_no_puncta(seed: int, height: int, width: int, threshold: float) -> None:
     cells = cells_of(random_maps(seed, (32, 48)))
-    table = Puncta()(cells, torch.tensor([threshold]), height, width)
+    table, _ = table_of(cells, 100, threshold, height, width)
     x, y, probability = table[:, 0], table[:, 1], table[:, PROBABILITY]
     assert ((x <= width - 0.5) & (y <= height - 0.5)).all()
-    whole = Puncta()(cells, torch.tensor([threshold]), 32, 48)
+    whole, _ = table_of(cells, 100, threshold, 32, 48)
     inside = (whole[:, 0] <= width - 0.5) & (whole[:, 1] <= height - 0.5)
     assert torch.equal(probability > 0, inside & (whole[:, PROBABILITY] > 0))
 
@@ -302,8 +327,7 @@ def test_the_order_of_pixels_does_not_matter(seed: int, shape: tuple[int, int]) 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(seeds, shapes)
 def test_puncta_are_those_of_the_definition(seed: int, shape: tuple[int, int]) -> None:
-    maps = random_maps(seed, shape)
-    silence_crowded(maps, seed)
+    maps = random_maps(seed, shape, share=0.15)
     found = found_in(maps)
     assert len(found) > 0
     table = np.stack([found.x_px, found.y_px, found.probability], 1)
@@ -331,7 +355,7 @@ def plain_puncta(maps: np.ndarray, threshold: float) -> np.ndarray:
     wanted = []
     for stripe in range(height // SIDE):
         here = [i for i in starts if pixels[i, 0] // SIDE == stripe]
-        for start in here[: room_for_starts(width // CELL)]:
+        for start in here:
             mine = [i for i in range(n) if joins[i] == start]
             total, mean = p[mine].sum(), np.average(xy[mine], axis=0, weights=p[mine])
             told = [(*mean, min(total, 1))]

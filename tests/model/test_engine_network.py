@@ -25,12 +25,12 @@ from model.decode import puncta_table  # noqa: E402
 from model.engines import backends  # noqa: E402
 from model.engines.base import ModelError  # noqa: E402
 from model.engines.network import TRIAL_SIZE, NetworkEngine  # noqa: E402
-from model.engines.onnxruntime import OnnxRuntimeSession  # noqa: E402
-from model.engines.session import Table  # noqa: E402
+from model.engines.onnxruntime import open_onnxruntime  # noqa: E402
+from model.engines.session import Session, Table  # noqa: E402
 from model.export import export  # noqa: E402
 from model.graph_io import Opening  # noqa: E402
 from model.localizations import COLUMNS, Localizations  # noqa: E402
-from model.maps import CELL, denormalize, normalize  # noqa: E402
+from model.maps import CELL, denormalize, most_room, normalize  # noqa: E402
 from model.network import Network  # noqa: E402
 from model.optics import add_gaussians  # noqa: E402
 from model.puncta import Puncta  # noqa: E402
@@ -254,10 +254,10 @@ def test_every_backend_answers_as_the_network_does_in_training(
 def in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let OpenVINO round nothing, where it would use bf16."""
     pytest.importorskip("openvino", reason="openvino is not installed (extra: openvino)")
-    from model.engines.openvino import OpenVinoSession
+    from model.engines.openvino import open_openvino
 
-    def make(opening: Opening) -> OpenVinoSession:
-        return OpenVinoSession(opening, "f32")
+    def make(opening: Opening) -> Session:
+        return open_openvino(opening, "f32")
 
     monkeypatch.setitem(backends.BACKENDS, "openvino", ("OpenVINO", make))
 
@@ -282,7 +282,8 @@ def answers_in_training(exported: Path, photons: np.ndarray) -> list[np.ndarray]
         with torch.inference_mode():
             cells, log_odds = network.raw(torch.from_numpy(window), torch.from_numpy(present))
             threshold = torch.tensor([card.threshold])
-            table = puncta_table(Puncta(), cells[0], log_odds[0, 0], threshold, height, width)
+            answers, room = cells[0].permute(1, 2, 0), torch.zeros(most_room(cells.shape[3] * CELL))
+            table, _ = puncta_table(Puncta(), answers, log_odds[0, 0], threshold, room, height, width)
         tables.append(table[table[:, COLUMNS.index("probability")] > 0].numpy())
     return tables
 
@@ -352,7 +353,7 @@ def test_what_is_no_answer_of_this_program_is_refused(exported: Path, tmp_path: 
 
 def test_a_model_of_an_earlier_version_is_refused(exported: Path, tmp_path: Path) -> None:
     path = changed(exported, tmp_path / "old.onnx", exported.read_bytes(), format=1)
-    with pytest.raises(ModelError, match=r"has format 1, this program reads 2: update .* or export the net"):
+    with pytest.raises(ModelError, match=r"has format 1, this program reads 3: update .* or export the net"):
         make(path)
 
 
@@ -370,7 +371,7 @@ class Late:
     max_under_way = 2
 
     def __init__(self, opening: Opening) -> None:
-        self._session = OnnxRuntimeSession(opening, threads=1)
+        self._session = open_onnxruntime(opening, threads=1)
         self._ready: deque[Table] = deque()
         self.description = "late"
 
@@ -415,8 +416,8 @@ class FailingAtOnce(Failing):
     max_under_way = 1
 
 
-def first_of(opening: Opening) -> OnnxRuntimeSession:
-    return OnnxRuntimeSession(opening, threads=1)
+def first_of(opening: Opening) -> Session:
+    return open_onnxruntime(opening, threads=1)
 
 
 def take(monkeypatch: pytest.MonkeyPatch, *makers: Callable[[Opening], object]) -> None:
@@ -530,7 +531,7 @@ def test_a_prepared_engine_opens_nothing_at_the_first_frame(
 ) -> None:
     opened: list[tuple[int, int]] = []
 
-    def counted(opening: Opening) -> OnnxRuntimeSession:
+    def counted(opening: Opening) -> Session:
         opened.append((opening.height, opening.width))
         return first_of(opening)
 

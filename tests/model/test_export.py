@@ -16,14 +16,14 @@ from model.card import SHIPPED_MODEL, Trained, TrainedOptics, card_path, read_mo
 from model.compare import check_graph, unmatched  # noqa: E402
 from model.decode import puncta_table  # noqa: E402
 from model.engines.base import ModelError  # noqa: E402
-from model.engines.onnxruntime import OnnxRuntimeSession  # noqa: E402
+from model.engines.onnxruntime import open_onnxruntime  # noqa: E402
 from model.engines.rebuild import rebuild  # noqa: E402
 from model.ensemble import Ensemble  # noqa: E402
 from model.export import ANSWERS, PRECISIONS, export, receptive_field_px, trace, without_answers  # noqa: E402
 from model.fold import fold_batchnorm  # noqa: E402
 from model.graph import Graph  # noqa: E402
 from model.graph_io import Opening, as_bytes  # noqa: E402
-from model.maps import LOGIT  # noqa: E402
+from model.maps import LOGIT, most_room  # noqa: E402
 from model.network import Network  # noqa: E402
 
 OPTICS = TrainedOptics(
@@ -87,13 +87,14 @@ def test_the_graph_takes_raw_counts_of_any_size_and_gives_a_table(exported: Path
     inputs, outputs = shapes(graph.input), shapes(graph.output)
     frame, camera = ["counts", "present", "threshold"], ["offset", "gain", "read_variance", "excess"]
     states = ["baseline", "n_frames", "state_0", "state_1"]
-    assert list(inputs) == [*frame, *camera, "transform", *states]
-    assert list(outputs) == ["table", "count", *(f"next_{name}" for name in states)]
+    assert list(inputs) == [*frame, "room", *camera, "places", *states]
+    assert list(outputs) == ["table", "count", "needed", *(f"next_{name}" for name in states)]
     assert inputs["counts"] == [2, "height", "width", 2]
     assert inputs["baseline"] == outputs["next_baseline"] == [1, "height", "width"]
     assert outputs["table"][1] == 9 and isinstance(outputs["table"][0], str)
     types = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)}
-    whole = {"counts": onnx.TensorProto.UINT8, "count": onnx.TensorProto.INT32}
+    int32 = onnx.TensorProto.INT32
+    whole = {"counts": onnx.TensorProto.UINT8, "count": int32, "needed": int32}
     assert types == {name: whole.get(name, onnx.TensorProto.FLOAT) for name in types}
 
 
@@ -133,7 +134,7 @@ def test_an_ensemble_without_calcium(ensemble: Path, members: list[Network]) -> 
     # 48 without the context, which is averaged over 48 pixels every 16 and spread between these places.
     assert card.receptive_field_px == receptive_field_px(members[0].eval()) == 104
     inputs = shapes(onnx.load_from_string(graph).graph.input)
-    assert "transform" not in inputs and "baseline" not in inputs and inputs["counts"][0] == 1
+    assert "places" not in inputs and "baseline" not in inputs and inputs["counts"][0] == 1
     again = rebuild(graph, card).network
     assert [n.config for n in again.networks()] == [m.config for m in members]
     frames = torch.randn(1, 3, 1, 16, 32)
@@ -149,16 +150,17 @@ def test_the_graph_of_an_ensemble_runs_at_any_size(ensemble: Path, size: tuple[i
     """ONNX Runtime's puncta are those of the rebuilt network, also beside missing frames."""
     graph, card = read_model(ensemble)
     opening = Opening(graph, card, *size, Camera(), np.eye(2, 3, dtype=np.float32))
-    session, whole = OnnxRuntimeSession(opening, threads=1), rebuild(graph, card)
+    session, whole = open_onnxruntime(opening, threads=1), rebuild(graph, card)
     state = whole.first_state(*size)
-    constants = [torch.from_numpy(opening.constants[name]) for name in opening.inputs[3:7]]
+    constants = [torch.from_numpy(opening.constants[name]) for name in opening.inputs[4:8]]
+    room = torch.zeros(most_room(opening.padded[1]))
     rng = np.random.default_rng(4)
     for present in (1, 1, 0, 1):
         counts = as_bytes(rng.poisson(130, (1, *size)).astype(np.uint16))
         session.submit(counts, bool(present), 0.3)
         numbers = torch.tensor([float(present)]), torch.tensor([0.3])
         with torch.inference_mode():
-            table, count, *state = whole(torch.from_numpy(counts), *numbers, *constants, *state)
+            table, count, _, *state = whole(torch.from_numpy(counts), *numbers, room, *constants, *state)
         found = session.collect()
         wanted = table[table[:, 7] > 0].numpy()
         assert len(wanted) == int(count) == len(found)
@@ -254,10 +256,10 @@ def test_a_decoder_that_answers_differently_is_refused(monkeypatch: pytest.Monke
     traced = trace(Graph(network))
     check_graph(traced, Graph(network))
 
-    def beside(*given: object) -> torch.Tensor:
-        table = puncta_table(*given)
+    def beside(*given: object) -> tuple[torch.Tensor, torch.Tensor]:
+        table, needed = puncta_table(*given)
         table[:, 0] += 0.02
-        return table
+        return table, needed
 
     monkeypatch.setattr("model.compare.puncta_table", beside)
     with pytest.raises(
