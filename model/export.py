@@ -165,7 +165,7 @@ def trace(graph: Graph) -> bytes:
     numbers = (torch.ones(1), torch.full((1,), 0.5), torch.zeros(FIRST_ROOM))
     any_room = {0: torch.export.Dim("room", min=4)}
     inputs = (counts, *numbers, *camera, *graph.first_state(*_TRACED))
-    sizes = (any_size, {}, {}, any_room, any_size, any_size, any_size, {}, states)
+    sizes: tuple[object, ...] = (any_size, {}, {}, any_room, any_size, any_size, any_size, {}, states)
     with _quiet():
         # That there are as many cells as room is for cannot be known from sizes alone.
         program = torch.export.export(

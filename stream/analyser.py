@@ -6,7 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 
+import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from acquire.frame import SourceInfo
 from model.camera import Camera
@@ -98,12 +100,15 @@ class Analyser:
         """
         receiver = self._receiver
         info = receiver.start()
-        first = receiver.receive() if info else None
-        if info is None or first is None:
-            return receiver.end.problem if receiver.end else ""
+        if info is None:
+            return ""
         conditions = resolve_conditions(self._config, info)
+        engine = self._ready_engine(info, conditions, np.zeros(info.shape[1:], np.uint16))
+        first = receiver.receive()
+        if first is None:
+            return receiver.end.problem if receiver.end else ""
         self._progress = replace(self._progress, n_total=info.n_frames)
-        recorder, analysis = self._prepare(info, conditions, first)
+        recorder, analysis = self._prepare(info, conditions, first, engine)
         problem = ""
         try:
             arrival: Arrival | None = first
@@ -120,12 +125,20 @@ class Analyser:
         self._status.say(self._progress)
         return self._finish(recorder, analysis, problem)
 
-    def _prepare(self, info: SourceInfo, conditions: Conditions, first: Arrival) -> tuple[Recorder, Analysis]:
-        config = self._config
-        camera, assumed = config.camera.camera(first.frame.pixels[0], info.bit_depth)
-        engine = self._make_engine(config.engine, camera, conditions.psf_sigma_px)
+    def _ready_engine(self, info: SourceInfo, conditions: Conditions, image: NDArray[np.uint16]) -> Engine:
+        """An engine for the source's frames; `image` tells the camera's offset if nobody else does."""
+        camera, _ = self._config.camera.camera(image, info.bit_depth)
+        engine = self._make_engine(self._config.engine, camera, conditions.psf_sigma_px)
         engine.prepare(*info.shape[1:])
-        first_image = first.frame.pixels[0]
+        return engine
+
+    def _prepare(
+        self, info: SourceInfo, conditions: Conditions, first: Arrival, engine: Engine
+    ) -> tuple[Recorder, Analysis]:
+        config, first_image = self._config, first.frame.pixels[0]
+        camera, assumed = config.camera.camera(first_image, info.bit_depth)
+        if assumed:  # only now can the camera be known; what the library keeps makes it quick this time
+            engine = self._ready_engine(info, conditions, first_image)
         assumptions = (*conditions.assumed, *assumed, *oddities(first_image, camera, info.bit_depth))
         for text in (*assumptions, f"engine: {engine.description}"):
             self._status.say(Note(text))

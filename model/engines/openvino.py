@@ -1,6 +1,7 @@
 """OpenVINO on the CPU."""
 
 import sys
+from functools import cache
 from typing import Any
 
 from model.engines.cpu import CpuSession, Run
@@ -22,11 +23,9 @@ def open_openvino(opening: Opening, precision: str | None = None, threads: int |
     threads
         None: as many as this process may use.
     """
-    # Importing OpenVINO would report that to its makers; without this package it reports nothing.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    core = _core()
     import openvino
 
-    core = openvino.Core()
     if precision is None:
         precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
     threads = threads or usable_threads()
@@ -53,6 +52,20 @@ def open_openvino(opening: Opening, precision: str | None = None, threads: int |
 
     version = openvino.__version__.split("-")[0]
     return CpuSession(opening, bind, f"OpenVINO {version} on the CPU, {precision}, {threads} threads")
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's core, one for the whole process.
+
+    A core gives its thread a stack for signals and, when it ends, the one from before. Of two cores, the
+    second would give back that of the first, which is gone by then: the next Ctrl-C would crash Python.
+    """
+    # Importing OpenVINO would report that to its makers; without this package it reports nothing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino.Core()
 
 
 def _channels_last(graph: Any, features: list[str]) -> Any:

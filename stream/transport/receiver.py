@@ -83,6 +83,7 @@ class FrameReceiver:
         for socket in (self._frames, self._control):
             self._poller.register(socket, zmq.POLLIN)
         self._info: SourceInfo | None = None
+        self._is_prepared = False
         self._next_seq = 0
         self.n_received = 0
         self.skipped = 0
@@ -95,7 +96,7 @@ class FrameReceiver:
         return self.end.n_frames if self.end else self._next_seq
 
     def start(self, timeout_s: float = 60.0) -> SourceInfo | None:
-        """Say that the analysis is ready and take the source's announcement; None when there will be none.
+        """Say that the analysis is here and take the source's announcement; None when there will be none.
 
         A source that is stopped this early just leaves; `stop` tells that from one that was lost.
 
@@ -121,11 +122,16 @@ class FrameReceiver:
     def receive(self, when_idle: Callable[[], None] | None = None) -> Arrival | None:
         """Next frame (live: the newest), None after the last; `when_idle` is called in every pause.
 
+        The source sends nothing before the first call.
+
         Raises
         ------
         StreamError
             If the source is gone without an end, or (lossless) frames did not arrive.
         """
+        if not self._is_prepared:
+            self._is_prepared = True
+            self._say(wire.Prepared())
         silent_since = time.monotonic()
         while not self._complete():
             ready = dict(self._poller.poll(POLL_MS))

@@ -51,7 +51,7 @@ class FrameSender:
         self.longest_wait_ms = 0.0
 
     def start(self, info: SourceInfo, stop: Event, timeout_s: float = 300.0) -> bool:
-        """Wait until the analysis is ready and announce the source; False when `stop` was set meanwhile.
+        """Announce the source and wait until the analysis is ready; False when `stop` was set meanwhile.
 
         Raises
         ------
@@ -63,15 +63,19 @@ class FrameSender:
         while not (greeted and subscribed):
             if stop.is_set():
                 return False
-            if self._gone():
-                raise StreamError("the analysis disappeared while it was getting ready")
-            if time.monotonic() > deadline:
-                raise StreamError(f"the analysis was not ready within {timeout_s:.0f} s")
+            self._check_readiness(deadline, timeout_s)
             if not greeted and self._control.poll(POLL_MS if subscribed else 1):
                 greeted = isinstance(self._read_control(), wire.Hello)
             if not subscribed and self._frames.poll(POLL_MS if greeted else 1):
                 subscribed = self._frames.recv().startswith(b"\x01")
-        return self._say(wire.Start.of(info), stop)
+        if not self._say(wire.Start.of(info), stop):
+            return False
+        # Its engine may be built for frames of this shape now, which can take minutes.
+        while not (self._control.poll(POLL_MS) and isinstance(self._read_control(), wire.Prepared)):
+            if stop.is_set():
+                return False
+            self._check_readiness(deadline, timeout_s)
+        return True
 
     def send(self, frame: Frame, stop: Event) -> bool:
         """Hand a frame over; its pixels must not be written to any more.
@@ -160,6 +164,12 @@ class FrameSender:
         if isinstance(message, wire.Failed):
             raise StreamError(message.problem)
         return message
+
+    def _check_readiness(self, deadline: float, timeout_s: float) -> None:
+        if self._gone():
+            raise StreamError("the analysis disappeared while it was getting ready")
+        if time.monotonic() > deadline:
+            raise StreamError(f"the analysis was not ready within {timeout_s:.0f} s")
 
     def _gone(self) -> bool:
         return any(watch.gone() for watch in self._watches)

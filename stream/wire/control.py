@@ -1,4 +1,4 @@
-"""Control messages on the wire: hello, start, end, received, failed."""
+"""Control messages on the wire: hello, start, prepared, end, received, failed."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ from stream.wire.envelope import (
 
 
 class Hello(Message, frozen=True):
-    """Analysis to source: ready to receive."""
+    """Analysis to source: here I am."""
 
     version: int
 
@@ -49,6 +49,10 @@ class Start(Message, frozen=True):
     def info(self) -> SourceInfo:
         """The announced source."""
         return SourceInfo(*(getattr(self, name) for name in SourceInfo.__slots__))
+
+
+class Prepared(Message, frozen=True):
+    """Analysis to source: ready for frames of the announced shape, the camera may start."""
 
 
 class End(Message, frozen=True):
@@ -78,7 +82,7 @@ class Failed(Message, frozen=True):
     problem: Text
 
 
-Control = Hello | Start | End | Received | Failed
+Control = Hello | Start | Prepared | End | Received | Failed
 
 _decoder = msgspec.msgpack.Decoder(Control)
 

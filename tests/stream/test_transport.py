@@ -159,6 +159,28 @@ def test_a_source_that_leaves_before_its_announcement(tmp_path, stopped):
     context.term()
 
 
+def test_nothing_is_sent_before_the_analysis_is_prepared(kind, tmp_path):
+    with a_pair(kind, tmp_path, "live") as (sender, receiver):
+        source = Source(sender, range(3))
+        assert receiver.start() == INFO
+        time.sleep(0.5)  # an engine is built meanwhile
+        assert sender.n_sent == 0
+        assert receiver.receive().frame.seq == 0
+        while receiver.receive() is not None:
+            pass
+        source.join()
+        assert (receiver.n_received + receiver.skipped, source.error) == (3, None)
+
+
+def test_an_analysis_that_fails_to_prepare_stops_the_source(kind, tmp_path):
+    with a_pair(kind, tmp_path, "lossless") as (sender, receiver):
+        source = Source(sender, range(3))
+        receiver.start()
+        receiver.fail("no engine works here")
+        source.join()
+        assert (source.error, sender.n_sent) == ("no engine works here", 0)
+
+
 def test_an_empty_source_ends(kind, tmp_path):
     with a_pair(kind, tmp_path, "lossless") as (sender, receiver):
         source = Source(sender, [])

@@ -92,6 +92,7 @@ def test_a_result_comes_back_as_it_was(n, gaps):
         wire.Hello(1),
         wire.Start.of(SourceInfo("m", (2, 4, 6), 10, 0.05, None, 16, "TIFF")),
         wire.End(10, 8, {"file is truncated": 2}, "end", "", 1.5, {"read": 0.2}),
+        wire.Prepared(),
         wire.Received(),
         wire.Failed("disk full"),
     ],
