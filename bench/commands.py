@@ -105,6 +105,10 @@ def engine(
         list[int] | None, typer.Option(min=16, help="side of the frames in pixels; repeatable")
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="time for each figure")] = 3.0,
+    report: Annotated[
+        Path | None,
+        typer.Option(callback=writable(".md"), help="also write a report; its .json and .png beside it"),
+    ] = None,
 ) -> None:
     """Frames/s, latency and memory of each engine, and whether it answers as PyTorch does.
 
@@ -112,7 +116,14 @@ def engine(
     """
     from bench.engine import SIDES, run
 
-    run(json, figure, out, model, backend or (), side or SIDES, seconds)
+    if report is not None:
+        json, figure = json or report.with_suffix(".json"), report.with_suffix(".png")
+    figures = run(json, figure, out, model, backend or (), side or SIDES, seconds)
+    if report is not None:
+        from bench.engine_report import processor, write_report
+
+        remarks = ["No GPU has been measured: `piezo1 bench gpu` does, and writes its report here."]
+        write_report(report, "Performance on the CPU", "piezo1 bench engine", processor(), figures, remarks)
 
 
 @app.command()

@@ -1,7 +1,5 @@
 """Everything that needs a GPU in one command, and a report that says on what and when it was measured."""
 
-import datetime
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from bench import engine
-from bench.outputs import OutputError, UsageError
-from model.card import SHIPPED_MODEL, half_precision
+from bench.engine_report import write_report
+from bench.outputs import UsageError
 
 BACKENDS = ("tensorrt", "torch_cuda", "onnxruntime")
 # What the project promises of a GPU: side, backend, least frames/s, largest p99 in ms (None: no promise).
@@ -36,10 +34,8 @@ def run(report: Path, console: Console, seconds: float) -> None:
     )
     tests = run_tests()
     console.print(tests, markup=False)
-    try:
-        report.write_text(text(device, figures, tests, report), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {report}: {error.strerror}") from error
+    remarks = [*bars(figures), tests]
+    write_report(report, "Performance on a GPU", "piezo1 bench gpu", device, figures, remarks)
     console.print(f"report: {report}", markup=False)
 
 
@@ -73,35 +69,6 @@ def run_tests() -> str:
     return f"{TESTS}: {lines[-1] if lines else 'said nothing'}"
 
 
-def text(device: str, figures: dict[str, Any], tests: str, report: Path) -> str:
-    """The report in Markdown."""
-    return "\n".join(
-        [
-            "# Performance on a GPU",
-            "",
-            f"Written by `piezo1 bench gpu` on {datetime.date.today()}: {device}; {platform.platform()}, "
-            f"Python {platform.python_version()}. Network: {SHIPPED_MODEL.name} (TensorRT: "
-            f"{half_precision(SHIPPED_MODEL).name}). Latency is one step at a time, from pixels in host "
-            "memory to puncta in host memory; frames/s with two steps under way.",
-            "",
-            f"![Frames/s and latency by engine]({report.with_suffix('.png').name})",
-            "",
-            "| engine | frame | frames/s | p50 ms | p95 ms | p99 ms | opened in s | GPU MiB | |",
-            "|---|---|---|---|---|---|---|---|---|",
-            *(_timing_row(t) for t in figures["timings"]),
-            "",
-            "Puncta against PyTorch in single precision on the CPU, 100 simulated frames:",
-            "",
-            "| engine | agree | puncta | within px | median px | largest px |",
-            "|---|---|---|---|---|---|",
-            *(_agreement_row(a) for a in figures["agreement"]),
-            "",
-            *(f"- {line}" for line in (*bars(figures), tests)),
-            "",
-        ]
-    )
-
-
 def bars(figures: dict[str, Any]) -> list[str]:
     """The promises, and whether they are kept."""
     lines = []
@@ -116,24 +83,3 @@ def bars(figures: dict[str, Any]) -> list[str]:
         verdict = "kept" if kept else "MISSED"
         lines.append(f"{promised}: {verdict} ({t['frames_per_s']:.0f} frames/s, {t['p99_ms']:.2f} ms)")
     return lines
-
-
-def _timing_row(t: dict[str, Any]) -> str:
-    if t["problem"]:
-        return f"| {t['backend']} | {t['side']}² | – | – | – | – | – | – | {t['problem']} |"
-    latency = " | ".join(f"{t[name]:.2f}" for name in ("p50_ms", "p95_ms", "p99_ms"))
-    return (
-        f"| {t['backend']} | {t['side']}² | {t['frames_per_s']:.0f} | {latency} | {t['open_s']:.1f} | "
-        f"{_number(t['gpu_mib'])} | {t['description']} |"
-    )
-
-
-def _agreement_row(a: dict[str, Any]) -> str:
-    if a["problem"]:
-        return f"| {a['backend']} | {a['problem']} | – | – | – | – |"
-    apart = f"{a['radius_px']:g} | {a['median_px']:.5f} | {a['largest_px']:.4f}"
-    return f"| {a['backend']} | {a['share']:.3%} | {a['puncta']} | {apart} |"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f}"

@@ -2,14 +2,38 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from model.maps import BASELINE_RATE
 from train.movie import write_sample
 from train.simulation_config import SimulationConfig
 
 # Tests must not depend on a terminal's width or colours.
 os.environ["COLUMNS"] = "300"
 os.environ["NO_COLOR"] = "1"
+
+
+class RunningMean:
+    """The calcium baseline, image by image: the mean of all at first, then an exponential one."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def step(self, photons: np.ndarray) -> np.ndarray:
+        """Take an image (H, W); give the baseline with it."""
+        self.n += 1
+        if self.n == 1:
+            self.mean = photons.astype(np.float32)
+        else:
+            self.mean = self.mean + np.float32(max(1 / self.n, BASELINE_RATE)) * (photons - self.mean)
+        return self.mean
+
+
+@pytest.fixture(scope="session")
+def running_mean() -> type[RunningMean]:
+    """What the baselines of the graph and of training are compared with."""
+    return RunningMean
 
 
 @pytest.fixture(scope="session")

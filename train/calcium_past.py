@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from model.baseline import BASELINE_RATE
+from model.maps import BASELINE_RATE
 from train.calcium_channel import CalciumChannel
 from train.calcium_scene import CalciumScene
 from train.light import gaussians
@@ -57,7 +57,7 @@ def live_through(
 
     Returns
     -------
-    Running mean in scaled photons (B, H, W), as `model.baseline.Baseline` would have it; of waves it knows
+    Running mean in scaled photons (B, H, W), as `model.graph.Graph` has it; of waves it knows
     the present one only.
     """
     scene, calcium = channel.scene, channel.calcium

@@ -5,8 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from model.baseline import BASELINE_RATE
-from model.maps import normalize
+from model.maps import BASELINE_RATE, normalize
 from train.batch import Batch
 from train.calcium_channel import CalciumChannel
 from train.calcium_labels import calcium_labels

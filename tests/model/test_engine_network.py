@@ -16,7 +16,6 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra: train)"
 pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra: train)")
 
 from acquire.frame import Frame  # noqa: E402
-from model.baseline import Baseline  # noqa: E402
 from model.build import build_network  # noqa: E402
 from model.camera import Camera  # noqa: E402
 from model.card import SHIPPED_MODEL, Trained, TrainedOptics, card_path, read_model, sha256  # noqa: E402
@@ -233,7 +232,11 @@ def test_images_of_any_size(exported: Path, shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("shape", [(32, 16), (18, 27)])
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch", "openvino"])
 def test_every_backend_answers_as_the_network_does_in_training(
-    exported: Path, backend: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    exported: Path,
+    running_mean: type,
+    backend: str,
+    shape: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Beyond an image whose sides are no multiples, the network sees it mirrored."""
     if backend == "openvino":
@@ -242,7 +245,8 @@ def test_every_backend_answers_as_the_network_does_in_training(
     counts = np.random.default_rng(2).poisson(140, (5, 2, *shape)).astype(np.uint16)
     frames = [Frame(k, 0.0, pixels) for k, pixels in enumerate(counts)]
     answers = run(NetworkEngine(camera, 1.3, exported, backend=backend), frames)
-    for k, wanted in enumerate(answers_in_training(exported, (counts - np.float32(90)) * np.float32(0.5))):
+    photons = (counts - np.float32(90)) * np.float32(0.5)
+    for k, wanted in enumerate(answers_in_training(exported, photons, running_mean())):
         assert len(wanted) > 5
         found = answers[k]
         assert len(found) == len(wanted)
@@ -253,7 +257,6 @@ def test_every_backend_answers_as_the_network_does_in_training(
 
 def in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let OpenVINO round nothing, where it would use bf16."""
-    pytest.importorskip("openvino", reason="openvino is not installed (extra: openvino)")
     from model.engines.openvino import open_openvino
 
     def make(opening: Opening) -> Session:
@@ -262,13 +265,12 @@ def in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(backends.BACKENDS, "openvino", ("OpenVINO", make))
 
 
-def answers_in_training(exported: Path, photons: np.ndarray) -> list[np.ndarray]:
+def answers_in_training(exported: Path, photons: np.ndarray, baseline: object) -> list[np.ndarray]:
     """Tables of a movie (T, 2, H, W) by whole windows, as training shows them, read variance 4."""
     _, card = read_model(exported)
     network = build_network(card.architecture).eval()
     network.load_state_dict(torch.load(exported.with_suffix(".pt"), weights_only=True))
-    baseline = Baseline()
-    means = np.stack([baseline.step(image[1]).copy() for image in photons])
+    means = np.stack([baseline.step(image[1]) for image in photons])
     seen = normalize(np.concatenate([photons, means[:, None]], 1), 4.0)
     height, width = photons.shape[2:]
     seen = np.concatenate([seen, seen[:, :, ::-1]], 2)[:, :, : -(-height // 16) * 16]
@@ -290,7 +292,6 @@ def answers_in_training(exported: Path, photons: np.ndarray) -> list[np.ndarray]
 
 def test_openvino_finds_what_onnx_runtime_finds() -> None:
     """With the network that ships, in the precision that OpenVINO takes here by itself."""
-    pytest.importorskip("openvino", reason="openvino is not installed (extra: openvino)")
     rng = np.random.default_rng(5)
     photons = np.full((64, 64), 10, np.float32)
     at = np.stack(np.meshgrid(np.arange(8, 60, 12), np.arange(8, 60, 12)), -1).reshape(-1, 2)

@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra: train)")
 
-from model.baseline import Baseline  # noqa: E402
 from model.graph import MULTIPLE, Graph, register  # noqa: E402
 from model.graph_io import as_bytes  # noqa: E402
 from model.maps import CELL, LOGIT, N_MAPS, most_room, normalize  # noqa: E402
@@ -122,10 +121,10 @@ def test_the_network_sees_photons_mirrored_at_the_border(side: int) -> None:
 @settings(max_examples=15, deadline=None)
 @given(seeds, st.lists(st.booleans(), min_size=1, max_size=60))
 def test_the_baseline_is_that_of_training_and_leaves_out_missing_frames(
-    seed: int, present: list[bool]
+    running_mean: type, seed: int, present: list[bool]
 ) -> None:
     shape = (2, 3, 5)
-    graph, reference = Graph(Seen()), Baseline()
+    graph, reference = Graph(Seen()), running_mean()
     offset, gain, _, _ = (a.numpy() for a in camera(shape))
     state = graph.first_state(*shape[1:])
     wanted = np.zeros(shape[1:], np.float32)

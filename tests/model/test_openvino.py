@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-pytest.importorskip("openvino", reason="openvino is not installed (extra: openvino)")
-
 OPENED_TWICE = """
 import os, signal
 import numpy as np

@@ -9,7 +9,6 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from model.baseline import Baseline
 from train.batch import Batch
 from train.calcium_activity import END_FRACTION, OPEN_FRACTION, Activity
 from train.calcium_channel import CalciumChannel, CalciumFrame
@@ -318,8 +317,8 @@ def test_waves_know_where_they_were() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 5, 33, 34, 60, 200])
-def test_weights_of_the_past_are_those_of_the_running_mean(n: int) -> None:
-    baseline = Baseline()
+def test_weights_of_the_past_are_those_of_the_running_mean(n: int, running_mean: type) -> None:
+    baseline = running_mean()
     for ago in range(n, 0, -1):
         mean = baseline.step(np.eye(1, 201, ago, dtype=np.float32))
     weights = past_weights(torch.tensor([[float(n)]]))[0].numpy()
@@ -347,7 +346,7 @@ def test_baseline_of_a_quiet_channel_has_the_noise_of_a_running_mean(n: int) -> 
     ids=["cytosolic", "tethered", "short-lived"],
 )
 def test_baseline_is_that_of_a_real_movie(
-    tethered: bool, mean_life: float, bleach_life: float, bleed: float
+    tethered: bool, mean_life: float, bleach_life: float, bleed: float, running_mean: type
 ) -> None:
     """Samples of the same statistics, in which the earlier frames were all simulated and averaged."""
     b, n = 24, 45
@@ -368,7 +367,7 @@ def test_baseline_is_that_of_a_real_movie(
     )
     population, channel = begin(scene, brighter, seed=1)
     channel.activity.begin_anywhere()
-    running, random = Baseline(), Random(4)
+    running, random = running_mean(), Random(4)
     for _ in range(n):
         puncta = population.step()
         piezo1 = background + puncta_light(scene, puncta.path_px, puncta.photons)
