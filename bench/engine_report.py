@@ -70,9 +70,10 @@ def _text(
 def _timing_row(t: dict[str, Any]) -> str:
     if t["problem"]:
         return f"| {t['backend']} | {t['side']}² |{' – |' * 8} {t['problem']} |"
+    rate = f"{t['frames_per_s']:.0f}" if t["frames_per_s"] >= 10 else f"{t['frames_per_s']:.2f}"
     latency = " | ".join(f"{t[name]:.2f}" for name in ("p50_ms", "p95_ms", "p99_ms"))
     return (
-        f"| {t['backend']} | {t['side']}² | {t['frames_per_s']:.0f} | {latency} | {t['cpu_ms']:.1f} | "
+        f"| {t['backend']} | {t['side']}² | {rate} | {latency} | {t['cpu_ms']:.1f} | "
         f"{t['open_s']:.1f} | {t['memory_mib']:.0f} | {_number(t['gpu_mib'])} | {t['description']} |"
     )
 
