@@ -11,6 +11,7 @@ from model.build import build_network
 from model.camera import Camera
 from model.card import Trained, read_model
 from model.engines.base import ModelError
+from model.engines.engine_cache import cached
 from model.engines.tensorrt_build import build_engine
 from model.export import export
 from model.graph_io import Opening
@@ -52,3 +53,20 @@ def test_a_damaged_graph_is_explained(exported: Path, cut: int) -> None:
     with pytest.raises(ModelError, match=r"TensorRT cannot read the graph: .") as refused:
         build_engine(opening(exported, exported.read_bytes()[:-cut]), CAPABILITIES[:1])
     assert "\n" not in str(refused.value)
+
+
+def test_a_build_that_runs_out_of_memory_is_one_sentence_and_leaves_no_engine(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT says so to its logger, and gives nothing."""
+    import tensorrt_rtx
+
+    out_of_memory = "[virtualMemoryBuffer.cpp] Out of memory (requested 17179869184 bytes)\nmore"
+
+    def give_up(builder: tensorrt_rtx.Builder, *_: object) -> None:
+        builder.logger.log(tensorrt_rtx.ILogger.Severity.ERROR, out_of_memory)
+
+    monkeypatch.setattr(tensorrt_rtx.Builder, "build_serialized_network", give_up)
+    with pytest.raises(ModelError, match=r"cannot build an engine: .* Out of memory .*bytes\)$"):
+        cached("a key", lambda: build_engine(opening(exported), CAPABILITIES[:1]), tmp_path)
+    assert not list(tmp_path.iterdir())
