@@ -10,6 +10,7 @@ from scipy.spatial import KDTree
 
 from model.bound import crlb
 from model.matching import assign_pairs, match_localizations
+from train.track_scores import GATE_PX, pair_tracks, wholeness
 from train.truth import Truth
 
 Array = NDArray[np.float64]
@@ -39,6 +40,11 @@ class Evaluation:
         between (however long the gap: blinks and misses); a found link joins two neighbouring
         localizations of a track, false ones counted. F1 = 2 TP / (true + found links). A missed
         punctum thus costs recall, not links.
+    alpha, beta, jsc, jsc_theta
+        Scores of the Particle Tracking Challenge for whole tracks, see `train.track_scores.PairedTracks`;
+        ε is 5 pixels, gaps are bridged.
+    completeness, purity, continuous_frames, switches
+        In how many pieces tracks were found, see `train.track_scores.Wholeness`.
     n_true_events, n_found_events, n_matched_events, event_precision, event_recall, event_f1
         Calcium events. A found event is right when its onset lies within ±3 frames of a true event's and
         its punctum at the peak within the radius of the true one; one to one, most pairs first, then
@@ -62,6 +68,14 @@ class Evaluation:
     joint_crlb_nm: float
     n_links: int
     link_f1: float
+    alpha: float
+    beta: float
+    jsc: float
+    jsc_theta: float
+    completeness: float
+    purity: float
+    continuous_frames: float
+    switches: int
     n_true_events: int
     n_found_events: int
     n_matched_events: int
@@ -99,7 +113,12 @@ class Evaluation:
             f"position RMSE {self.rmse_nm:.1f} nm per axis = {self.rmse_over_crlb:.2f} × Cramér–Rao bound "
             f"({self.rmse_over_joint_crlb:.2f} × with neighbours), "
             f"bias {self.bias_x_nm:+.1f}, {self.bias_y_nm:+.1f} nm",
-            f"tracks   link F1 {self.link_f1:.3f} over {self.n_links} true links",
+            f"tracks   link F1 {self.link_f1:.3f} over {self.n_links} true links, "
+            f"{self.switches} identity switches",
+            f"         α {self.alpha:.3f}, β {self.beta:.3f}, JSC {self.jsc:.3f}, JSCθ {self.jsc_theta:.3f} "
+            "(ε 5 px)",
+            f"         completeness {self.completeness:.3f}, purity {self.purity:.3f}, "
+            f"{self.continuous_frames:.0f} frames in one piece",
             f"calcium  {self.n_matched_events} of {self.n_true_events} events found, "
             f"{self.n_found_events - self.n_matched_events} false: precision {self.event_precision:.3f}, "
             f"recall {self.event_recall:.3f}, F1 {self.event_f1:.3f}",
@@ -133,6 +152,8 @@ def evaluate(
     emitter = np.full(n_found, NONE)
     emitter[found] = truth.puncta["track_id"].to_numpy()[true]
     n_links, link_f1 = _judge_links(puncta, emitter)
+    paired = pair_tracks(truth.puncta, puncta, GATE_PX * truth.pixel_size_nm)
+    pieces = wholeness(emitter, puncta, truth.puncta.groupby("track_id").size())
 
     event_true, event_found = _match_events(truth.events, events, radius_nm, onset_tolerance_frames)
     n_events = len(event_true)
@@ -154,6 +175,14 @@ def evaluate(
         joint_crlb_nm=_median_bound(truth, true, joint=True),
         n_links=n_links,
         link_f1=link_f1,
+        alpha=paired.alpha,
+        beta=paired.beta,
+        jsc=paired.jsc,
+        jsc_theta=paired.jsc_theta,
+        completeness=pieces.completeness,
+        purity=pieces.purity,
+        continuous_frames=pieces.continuous_frames,
+        switches=pieces.switches,
         n_true_events=len(truth.events),
         n_found_events=len(events),
         n_matched_events=n_events,
