@@ -11,7 +11,7 @@ from rich.console import Console
 from scipy.spatial import KDTree
 
 from bench.calcium_movies import calcium_movie
-from bench.engine import ask, path_of
+from bench.engine_process import ask, path_of
 from model.engines.names import REFERENCE
 from model.engines.session import Table
 from train.simulation_config import SimulationConfig

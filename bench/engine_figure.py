@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.engine import Timing
+from bench.engine_process import Timing
 
 # Okabe & Ito's colour-blind safe colours; markers tell the engines apart without any colour.
 STYLES = {

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from bench import gpu
 from bench.agreement import Agreement, compare
-from bench.engine import Timing, run
+from bench.engine import run
+from bench.engine_process import Timing
 from bench.engine_report import processor, write_report
 from bench.outputs import OutputError, UsageError
 
