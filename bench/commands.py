@@ -107,7 +107,7 @@ def engine(
     seconds: Annotated[float, typer.Option(min=0.1, help="time for each figure")] = 3.0,
     report: Annotated[
         Path | None,
-        typer.Option(callback=writable(".md"), help="also write a report; its .json and .png beside it"),
+        typer.Option(callback=writable(".md"), help="write a report, its .json and .png beside it"),
     ] = None,
 ) -> None:
     """Frames/s, latency and memory of each engine, and whether it answers as PyTorch does.
@@ -116,14 +116,28 @@ def engine(
     """
     from bench.engine import SIDES, run
 
-    if report is not None:
-        json, figure = json or report.with_suffix(".json"), report.with_suffix(".png")
-    figures = run(json, figure, out, model, backend or (), side or SIDES, seconds)
-    if report is not None:
-        from bench.engine_report import processor, write_report
+    if report is None:
+        run(json, figure, out, model, backend or (), side or SIDES, seconds)
+        return
+    from bench.engine_report import processor, write_report
+    from bench.outputs import UsageError
+    from model.card import SHIPPED_MODEL
 
-        remarks = ["No GPU has been measured: `piezo1 bench gpu` does, and writes its report here."]
-        write_report(report, "Performance on the CPU", "piezo1 bench engine", processor(), figures, remarks)
+    if json or figure:
+        raise UsageError("--report writes its own .json and .png beside it: leave --json and --figure out")
+    paths = report.with_suffix(".json"), report.with_suffix(".png")
+    figures = run(*paths, out, model, backend or (), side or SIDES, seconds)
+    on_gpu = {"tensorrt", "torch_cuda"} & {t["backend"] for t in figures["timings"] if not t["problem"]}
+    remarks = [] if on_gpu else ["No GPU has been measured: `piezo1 bench gpu` does, and reports it."]
+    write_report(
+        report,
+        "Performance",
+        "piezo1 bench engine",
+        processor(),
+        figures,
+        remarks,
+        model or SHIPPED_MODEL,
+    )
 
 
 @app.command()

@@ -12,7 +12,13 @@ from model.engines.threads import usable_threads
 
 
 def write_report(
-    path: Path, title: str, command: str, device: str, figures: dict[str, Any], remarks: Sequence[str]
+    path: Path,
+    title: str,
+    command: str,
+    device: str,
+    figures: dict[str, Any],
+    remarks: Sequence[str],
+    model: Path = SHIPPED_MODEL,
 ) -> None:
     """Write figures of `bench.engine.run`; their picture lies beside the report under the same name.
 
@@ -22,7 +28,7 @@ def write_report(
         If the report cannot be written.
     """
     try:
-        path.write_text(_text(path, title, command, device, figures, remarks), encoding="utf-8")
+        path.write_text(_text(path, title, command, device, figures, remarks, model), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
@@ -38,15 +44,21 @@ def processor() -> str:
 
 
 def _text(
-    path: Path, title: str, command: str, device: str, figures: dict[str, Any], remarks: Sequence[str]
+    path: Path,
+    title: str,
+    command: str,
+    device: str,
+    figures: dict[str, Any],
+    remarks: Sequence[str],
+    model: Path,
 ) -> str:
     return "\n".join(
         [
             f"# {title}",
             "",
             f"Written by `{command}` on {datetime.date.today()}: {device}; {platform.platform()}, "
-            f"Python {platform.python_version()}. Network: {SHIPPED_MODEL.name} (TensorRT: "
-            f"{half_precision(SHIPPED_MODEL).name}). Latency is one step at a time, from pixels in host "
+            f"Python {platform.python_version()}. Network: {model.name} (TensorRT: "
+            f"{half_precision(model).name}, where it is). Latency is one step at a time, from pixels in host "
             "memory to puncta in host memory; frames/s with as many steps under way as the engine takes.",
             "",
             f"![Frames/s and latency by engine]({path.with_suffix('.png').name})",

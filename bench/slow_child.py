@@ -26,6 +26,10 @@ class SlowEngine:
         """Get ready."""
         self._engine.prepare(height, width)
 
+    def use_camera(self, camera: Camera) -> None:
+        """Take another camera."""
+        self._engine.use_camera(camera)
+
     def step(self, frame: RawFrame) -> list[tuple[int, Localizations]]:
         """Localize one frame, slowly."""
         time.sleep(self._seconds)

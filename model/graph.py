@@ -73,9 +73,9 @@ class Graph(nn.Module):
         excess
             (1,): F² of PIEZO1's camera.
         state
-            Where there is a calcium decoder: where pixels lie in channel 2 (see `register`), the calcium
-            baseline (1, H, W) and the number of frames in it (1,). Then the network's state, for the padded
-            size.
+            Where there is a calcium decoder, first where pixels lie in channel 2, which stays (see
+            `register`), then the calcium baseline (1, H, W) and the number of frames in it (1,). Then the
+            network's state, for the padded size.
 
         Returns
         -------

@@ -34,6 +34,7 @@ MIN_PROBABILITY = 0.02  # pixels below tell of nothing; a threshold must be high
 STRIPE = 8
 CELL = 2
 FIRST_ROOM = 32  # cells of a stripe that are looked at first, where more can follow
+MOST_FIXED_ROOM = 3840  # TensorRT chooses among no more
 BASELINE_RATE = 0.03  # least weight of a frame in the calcium baseline, a running mean
 
 # Anscombe's constant: with it, the square root of Poisson counts has nearly constant variance.
@@ -58,7 +59,7 @@ def fixed_room(width: int) -> int:
 
     They hold 3.4 places of one or two puncta per µm² at 110 nm a pixel.
     """
-    return most_room(width) // 3 + 16
+    return min(most_room(width) // 3 + 16, MOST_FIXED_ROOM)
 
 
 def more_room(room: int, needed: int, width: int) -> int:

@@ -8,7 +8,6 @@ from threading import Event
 
 import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from acquire.frame import SourceInfo
 from model.camera import Camera
@@ -103,7 +102,7 @@ class Analyser:
         if info is None:
             return ""
         conditions = resolve_conditions(self._config, info)
-        engine = self._ready_engine(info, conditions, np.zeros(info.shape[1:], np.uint16))
+        engine = self._ready_engine(info, conditions)
         first = receiver.receive()
         if first is None:
             return receiver.end.problem if receiver.end else ""
@@ -125,9 +124,10 @@ class Analyser:
         self._status.say(self._progress)
         return self._finish(recorder, analysis, problem)
 
-    def _ready_engine(self, info: SourceInfo, conditions: Conditions, image: NDArray[np.uint16]) -> Engine:
-        """An engine for the source's frames; `image` tells the camera's offset if nobody else does."""
-        camera, _ = self._config.camera.camera(image, info.bit_depth)
+    def _ready_engine(self, info: SourceInfo, conditions: Conditions) -> Engine:
+        """An engine for the source's frames, before the first one tells what is assumed of the camera."""
+        nothing = np.zeros(info.shape[1:], np.uint16)
+        camera, _ = self._config.camera.camera(nothing, info.bit_depth)
         engine = self._make_engine(self._config.engine, camera, conditions.psf_sigma_px)
         engine.prepare(*info.shape[1:])
         return engine
@@ -137,8 +137,8 @@ class Analyser:
     ) -> tuple[Recorder, Analysis]:
         config, first_image = self._config, first.frame.pixels[0]
         camera, assumed = config.camera.camera(first_image, info.bit_depth)
-        if assumed:  # only now can the camera be known; what the library keeps makes it quick this time
-            engine = self._ready_engine(info, conditions, first_image)
+        if assumed:
+            engine.use_camera(camera)
         assumptions = (*conditions.assumed, *assumed, *oddities(first_image, camera, info.bit_depth))
         for text in (*assumptions, f"engine: {engine.description}"):
             self._status.say(Note(text))

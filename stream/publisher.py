@@ -72,6 +72,8 @@ def _send_all(source: Source, sender: FrameSender, speed: Speed, stop: Event) ->
         If the analysis failed or is gone.
     """
     if not sender.start(source.info, stop):
+        if sender.is_announced:
+            sender.finish(0, {}, STOPPED)
         return ""
     n_frames, problem = 0, ""
     losses: Mapping[str, int] = {}  # up to the last frame sent: an end in between counts no others

@@ -25,7 +25,7 @@ MOST_FRAMES = 400  # a running mean forgets what is older
 
 
 def past_weights(n: Tensor) -> Tensor:
-    """Weights (B, MOST_FRAMES) of the frames 1, 2, … ago in the mean of `model.baseline` after n (B, 1)."""
+    """Weights (B, MOST_FRAMES) of the frames 1, 2, … ago in the baseline of `model.graph` after n (B, 1)."""
     rate = BASELINE_RATE
     n_equal = torch.clamp(n, max=int(1 / rate))  # so many frames count equally, and later ones more
     n_later = n - n_equal

@@ -66,7 +66,7 @@ class CalciumWindow:
         baseline, n = self._baseline, self._n
         calcium, slow = [], []
         for photons, present in zip(self._photons, batch.present[..., None].unbind(1), strict=True):
-            # As in `model.baseline`; a frame that is missing leaves the mean as it is.
+            # As in `model.graph`; a frame that is missing leaves the mean as it is.
             n = n + present
             weight = present * torch.clamp(1 / n, min=BASELINE_RATE)
             baseline = baseline + weight[..., None] * (photons - baseline)

@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from model.camera import Camera
 from model.localizations import Localizations
 
 SIGMA_LIMITS_PX = (0.3, 10.0)
@@ -49,6 +50,16 @@ class Engine(Protocol):
         ------
         ModelError
             If this engine cannot take them.
+        """
+        ...
+
+    def use_camera(self, camera: Camera) -> None:
+        """Take another camera for the frames to come; nothing may be owed an answer.
+
+        Raises
+        ------
+        ModelError
+            If its maps do not fit the images that this engine is prepared for.
         """
         ...
 

@@ -39,6 +39,8 @@ class CpuSession:
 
     def submit(self, counts: NDArray[np.uint8], present: bool, threshold: float) -> None:
         """Run a step."""
+        if self._states.release_room():
+            self._runs = self._bound()
         self._states.fill(counts, present, threshold)
         self._runs[self._states.current]()
         while self._states.make_room():
@@ -50,6 +52,10 @@ class CpuSession:
     def collect(self) -> Table:
         """Puncta of the step that ran."""
         return puncta(self._states.table)
+
+    def use(self, constants: Arrays) -> None:
+        """Take other constants."""
+        self._states.use(constants)
 
     def restart(self, keep_baseline: bool) -> None:
         """Forget the earlier frames."""

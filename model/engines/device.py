@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model.engines.base import ModelError
 from model.engines.session import Crowding, Table, puncta
-from model.graph_io import ANSWER, BASELINE, FRAME, ROOM, Opening
+from model.graph_io import ANSWER, BASELINE, FRAME, ROOM, Arrays, Opening
 
 RETURNED = ("table", "needed")  # what is copied to the host
 N_SLOTS = 2  # steps that may be under way: one is copied while the other computes
@@ -114,6 +114,13 @@ class DeviceSession:
         found = self._pinned_out[k]
         self._crowding.check(int(found["needed"]), self._room)
         return puncta(found["table"].numpy())
+
+    def use(self, constants: Arrays) -> None:
+        """Take other constants, which the slots share."""
+        inputs, _ = self._slots[0]
+        with torch.cuda.stream(self._compute):
+            for name, array in constants.items():
+                inputs[name].copy_(torch.from_numpy(array))
 
     def restart(self, keep_baseline: bool) -> None:
         """Forget the earlier frames."""

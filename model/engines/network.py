@@ -100,10 +100,16 @@ class NetworkEngine:
 
     def prepare(self, height: int, width: int) -> None:
         """Open the graph for images of a size, so that the first frame takes no longer than the others."""
-        if self._window.owed():
-            raise RuntimeError("frames are owed an answer: flush first")
+        self._check_nothing_owed()
         self._size, self._is_ready = (height, width), True
         self._open(self._camera)
+
+    def use_camera(self, camera: Camera) -> None:
+        """Take another camera; what is open stays open."""
+        self._check_nothing_owed()
+        if self._is_ready:
+            self._session.use(self._opening(self._size, camera).constants)
+        self._camera = camera
 
     def step(self, frame: RawFrame) -> Answers:
         """Take a frame; answer for the one `window // 2` before it."""
@@ -125,6 +131,10 @@ class NetworkEngine:
     def flush(self) -> Answers:
         """Answer for the last frames."""
         return self._finish(keep_baseline=False)
+
+    def _check_nothing_owed(self) -> None:
+        if self._window.owed():
+            raise RuntimeError("frames are owed an answer: flush first")
 
     def _finish(self, keep_baseline: bool) -> Answers:
         """Answer for what is owed, and begin a new window."""

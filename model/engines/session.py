@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.engines.base import ModelError
-from model.graph_io import Opening
+from model.graph_io import Arrays, Opening
 
 Table = NDArray[np.float32]
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class Session(Protocol):
     """Steps of one movie; the engine calls `submit` for each frame and `collect` as often, in that order.
 
-    Memory is taken when the session is opened, not while it runs.
+    Memory is taken when the session is opened, and on a CPU when a frame needs more room than those before.
     """
 
     @property
@@ -47,6 +47,10 @@ class Session(Protocol):
 
     def collect(self) -> Table:
         """Wait for the oldest step under way; its puncta (n, 9), an array of its own."""
+        ...
+
+    def use(self, constants: Arrays) -> None:
+        """Take other constants (camera and places, as `Opening.constants`). Nothing may be under way."""
         ...
 
     def restart(self, keep_baseline: bool) -> None:

@@ -29,8 +29,8 @@ def open_tensorrt(opening: Opening) -> Session:
     opening = in_half_precision(opening)
     capability, name = torch.cuda.get_device_capability(device), torch.cuda.get_device_name(device)
     is_rtx = trt.__name__ == "tensorrt_rtx"
-    size = (opening.height, opening.width)
-    key = cache_key(opening.card.onnx_sha256, *size, trt.__name__, trt.__version__, name, capability)
+    shapes = {tensor: array.shape for tensor, array in opening.first_inputs().items()}
+    key = cache_key(opening.card.onnx_sha256, repr(shapes), trt.__name__, trt.__version__, name, capability)
     plan, was_built = cached(key, lambda: build_engine(opening, [capability] if is_rtx else ()))
     runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
     engine = runtime.deserialize_cuda_engine(plan)
@@ -47,8 +47,8 @@ def open_tensorrt(opening: Opening) -> Session:
         for tensor_name in map(engine.get_tensor_name, range(engine.num_io_tensors)):
             tensor = tensors[tensor_name]
             if tensor_name in opening.inputs:
-                context.set_input_shape(tensor_name, tuple(tensor.shape))
-            context.set_tensor_address(tensor_name, tensor.data_ptr())
+                _check(context.set_input_shape(tensor_name, tuple(tensor.shape)), tensor_name)
+            _check(context.set_tensor_address(tensor_name, tensor.data_ptr()), tensor_name)
 
         def run() -> None:
             if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
@@ -89,6 +89,11 @@ def _runtime_config(trt: Any, engine: Any, saved: bytes | None) -> Any:
         cache.deserialize(saved)
     config.set_runtime_cache(cache)
     return config
+
+
+def _check(was_taken: bool, name: str) -> None:
+    if not was_taken:
+        raise ModelError(f"TensorRT's engine does not take {name} as this program gives it")
 
 
 def _recorded(run: Enqueue) -> Enqueue:

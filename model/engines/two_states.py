@@ -6,6 +6,8 @@ from model.engines.session import Table
 from model.graph_io import BASELINE, ROOM, Array, Arrays, Opening
 from model.maps import FIRST_ROOM, more_room
 
+PATIENCE = 200  # steps
+
 
 class TwoStates:
     """Inputs and outputs of a session, with memory of their own.
@@ -27,7 +29,7 @@ class TwoStates:
             (shared | here, outputs | {f"next_{name}": array for name, array in there.items()})
             for here, there in ((first, second), (second, first))
         )
-        self._n_steps = 0
+        self._n_steps = self._most_needed = 0
 
     @property
     def table(self) -> Table:
@@ -54,10 +56,28 @@ class TwoStates:
     def make_room(self) -> bool:
         """Make more room if the current step needed more than there was; it is to be run again then."""
         needed, room = self.room
-        more = more_room(room, needed, self._opening.padded[1])
-        if more == room:
+        self._most_needed = max(self._most_needed, needed)
+        return self._resize(more_room(room, needed, self._opening.padded[1]))
+
+    def release_room(self) -> bool:
+        """Give up room that was not needed for `PATIENCE` steps, if it is most of it; whether it was."""
+        if self._n_steps % PATIENCE:
             return False
-        longer, table = np.zeros(more, np.float32), self._opening.first_outputs(more)["table"]
+        enough = max(FIRST_ROOM, more_room(0, self._most_needed, self._opening.padded[1]))
+        self._most_needed = 0
+        return 2 * enough < self.room[1] and self._resize(enough)
+
+    def use(self, constants: Arrays) -> None:
+        """Take other constants."""
+        inputs, _ = self.steps[0]  # which both share
+        for name, array in constants.items():
+            inputs[name][...] = array
+
+    def _resize(self, room: int) -> bool:
+        """Take other room; whether it is other."""
+        if room == self.room[1]:
+            return False
+        longer, table = np.zeros(room, np.float32), self._opening.first_outputs(room)["table"]
         for inputs, outputs in self.steps:
             inputs[ROOM], outputs["table"] = longer, table
         return True

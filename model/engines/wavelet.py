@@ -64,6 +64,12 @@ class WaveletEngine:
         """Get the camera's noise ready."""
         self._variance = scaled_read_variance(self._camera, (height, width))
 
+    def use_camera(self, camera: Camera) -> None:
+        """Take another camera."""
+        self._camera = camera
+        if self._variance.size:
+            self.prepare(*self._variance.shape)
+
     def step(self, frame: RawFrame) -> list[tuple[int, Localizations]]:
         """Localize one frame."""
         counts = frame.pixels[0]

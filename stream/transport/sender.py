@@ -30,6 +30,8 @@ class FrameSender:
     ----------
     endpoints
         Where it listens, with real ports.
+    is_announced
+        Whether the analysis has been told of the source, so that it waits for frames or an end.
     n_sent
         Frames handed over.
     longest_wait_ms
@@ -47,6 +49,7 @@ class FrameSender:
             frames=bind(self._frames, endpoints.frames),
             control=bind(self._control, endpoints.control),
         )
+        self.is_announced = False
         self.n_sent = 0
         self.longest_wait_ms = 0.0
 
@@ -56,25 +59,29 @@ class FrameSender:
         Raises
         ------
         StreamError
-            If the analysis fails, disappears or is not ready within `timeout_s`.
+            If the analysis fails, disappears or is not there within `timeout_s`; once it is, its engine may
+            take as long as it needs.
         """
         deadline = time.monotonic() + timeout_s
         greeted, subscribed = False, self._lossless
         while not (greeted and subscribed):
             if stop.is_set():
                 return False
-            self._check_readiness(deadline, timeout_s)
+            self._check_presence()
+            if time.monotonic() > deadline:
+                raise StreamError(f"the analysis was not there within {timeout_s:.0f} s")
             if not greeted and self._control.poll(POLL_MS if subscribed else 1):
                 greeted = isinstance(self._read_control(), wire.Hello)
             if not subscribed and self._frames.poll(POLL_MS if greeted else 1):
                 subscribed = self._frames.recv().startswith(b"\x01")
         if not self._say(wire.Start.of(info), stop):
             return False
+        self.is_announced = True
         # Its engine may be built for frames of this shape now, which can take minutes.
         while not (self._control.poll(POLL_MS) and isinstance(self._read_control(), wire.Prepared)):
             if stop.is_set():
                 return False
-            self._check_readiness(deadline, timeout_s)
+            self._check_presence()
         return True
 
     def send(self, frame: Frame, stop: Event) -> bool:
@@ -165,11 +172,9 @@ class FrameSender:
             raise StreamError(message.problem)
         return message
 
-    def _check_readiness(self, deadline: float, timeout_s: float) -> None:
+    def _check_presence(self) -> None:
         if self._gone():
             raise StreamError("the analysis disappeared while it was getting ready")
-        if time.monotonic() > deadline:
-            raise StreamError(f"the analysis was not ready within {timeout_s:.0f} s")
 
     def _gone(self) -> bool:
         return any(watch.gone() for watch in self._watches)

@@ -29,6 +29,7 @@ from model.maps import (  # noqa: E402
     N_MAPS,
     REACH_PX,
     STRIPE,
+    fixed_room,
     most_room,
     normalize,
     room_for_puncta,
@@ -246,6 +247,11 @@ def test_what_is_found_does_not_depend_on_room_beyond_what_is_needed(
         assert torch.equal(found, wanted)
     if needed > 4:
         assert table_of(cells, max(needed // 2, 4), 0.3, *shape)[1] > max(needed // 2, 4)
+
+
+def test_no_more_cells_are_chosen_than_tensorrt_chooses() -> None:
+    assert max(fixed_room(width) for width in range(16, 20000, 16)) == 3840
+    assert all(4 <= fixed_room(width) <= most_room(width) for width in range(16, 20000, 16))
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (32, 48)])

@@ -26,10 +26,11 @@ from model.engines.base import ModelError  # noqa: E402
 from model.engines.network import TRIAL_SIZE, NetworkEngine  # noqa: E402
 from model.engines.onnxruntime import open_onnxruntime  # noqa: E402
 from model.engines.session import Session, Table  # noqa: E402
+from model.engines.two_states import PATIENCE, TwoStates  # noqa: E402
 from model.export import export  # noqa: E402
 from model.graph_io import Opening  # noqa: E402
 from model.localizations import COLUMNS, Localizations  # noqa: E402
-from model.maps import CELL, denormalize, most_room, normalize  # noqa: E402
+from model.maps import CELL, FIRST_ROOM, denormalize, most_room, normalize, room_for_puncta  # noqa: E402
 from model.network import Network  # noqa: E402
 from model.optics import add_gaussians  # noqa: E402
 from model.puncta import Puncta  # noqa: E402
@@ -547,6 +548,46 @@ def test_a_prepared_engine_opens_nothing_at_the_first_frame(
     unprepared = NetworkEngine(CAMERA, 1.3, echo)
     run(unprepared, [frame(0)])
     assert opened[-2:] == [TRIAL_SIZE, (8, 12)]
+
+
+def test_another_camera_is_taken_without_opening_anything(
+    echo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+
+    def counted(opening: Opening) -> Session:
+        opened.append(opening.height)
+        return first_of(opening)
+
+    take(monkeypatch, counted)
+    camera = Camera(offset=np.full((8, 12), 93, np.float32), e_per_adu=0.7, read_noise_e=2.0)
+    engine = NetworkEngine(CAMERA, 1.3, echo)
+    engine.prepare(8, 12)
+    n_opened = len(opened)
+    engine.use_camera(camera)
+    found = run(engine, [frame(seq) for seq in (0, 1, 2, 5)])
+    assert len(opened) == n_opened
+    with pytest.raises(ModelError, match=r"camera.offset is a map of shape \(8, 13\)"):
+        engine.use_camera(Camera(offset=np.zeros((8, 13), np.float32)))
+    wanted = run(NetworkEngine(camera, 1.3, echo), [frame(seq) for seq in (0, 1, 2, 5)])
+    for seq, puncta in wanted.items():
+        np.testing.assert_array_equal(found[seq].table(), puncta.table())
+
+
+def test_room_that_is_not_needed_any_more_is_given_up(echo: Path) -> None:
+    """A crowded frame makes room; when there was none for a while, frames cost little again."""
+    graph, card = read_model(echo)
+    states = TwoStates(Opening(graph, card, 64, 64, CAMERA, np.eye(2, 3, dtype=np.float32)))
+    rooms = []
+    for needed in (200, *[5] * 2 * PATIENCE):
+        states.release_room()
+        states.steps[states.current][1]["needed"][0] = needed
+        while states.make_room():
+            pass
+        rooms.append(states.room[1])
+        assert len(states.table) == room_for_puncta(64, rooms[-1])
+        states.advance()
+    assert rooms[0] == 256 == rooms[PATIENCE - 1] and rooms[-1] == FIRST_ROOM
 
 
 def test_preparing_for_images_that_the_camera_does_not_fit_is_explained(echo: Path) -> None:

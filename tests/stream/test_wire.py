@@ -89,7 +89,7 @@ def test_a_result_comes_back_as_it_was(n, gaps):
 @pytest.mark.parametrize(
     "message",
     [
-        wire.Hello(1),
+        wire.Hello(wire.VERSION),
         wire.Start.of(SourceInfo("m", (2, 4, 6), 10, 0.05, None, 16, "TIFF")),
         wire.End(10, 8, {"file is truncated": 2}, "end", "", 1.5, {"read": 0.2}),
         wire.Prepared(),
@@ -102,8 +102,8 @@ def test_control_messages_come_back_as_they_were(message):
 
 
 def test_a_newer_version_is_refused_by_name():
-    with pytest.raises(wire.WireError, match="version 2, this program speaks 1"):
-        wire.decode_control(wire.encode_control(wire.Hello(2)))
+    with pytest.raises(wire.WireError, match="version 3, this program speaks 2"):
+        wire.decode_control(wire.encode_control(wire.Hello(3)))
 
 
 @pytest.mark.parametrize(
