@@ -129,15 +129,7 @@ def engine(
     figures = run(*paths, out, model, backend or (), side or SIDES, seconds)
     on_gpu = {"tensorrt", "torch_cuda"} & {t["backend"] for t in figures["timings"] if not t["problem"]}
     remarks = [] if on_gpu else ["No GPU has been measured: `piezo1 bench gpu` does, and reports it."]
-    write_report(
-        report,
-        "Performance",
-        "piezo1 bench engine",
-        processor(),
-        figures,
-        remarks,
-        model or SHIPPED_MODEL,
-    )
+    write_report(report, "Performance", processor(), figures, remarks, model or SHIPPED_MODEL)
 
 
 @app.command()

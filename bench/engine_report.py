@@ -2,6 +2,8 @@
 
 import datetime
 import platform
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,6 @@ from model.engines.threads import usable_threads
 def write_report(
     path: Path,
     title: str,
-    command: str,
     device: str,
     figures: dict[str, Any],
     remarks: Sequence[str],
@@ -27,36 +28,11 @@ def write_report(
     OutputError
         If the report cannot be written.
     """
-    try:
-        path.write_text(_text(path, title, command, device, figures, remarks, model), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
-
-
-def processor() -> str:
-    """Name of the processor and how many of its cores this process may use."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")  # platform.processor() says nothing on most Linux systems
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name}, {usable_threads()} cores"
-
-
-def _text(
-    path: Path,
-    title: str,
-    command: str,
-    device: str,
-    figures: dict[str, Any],
-    remarks: Sequence[str],
-    model: Path,
-) -> str:
-    return "\n".join(
+    text = "\n".join(
         [
             f"# {title}",
             "",
-            f"Written by `{command}` on {datetime.date.today()}: {device}; {platform.platform()}, "
+            f"Written by `{_command()}` on {datetime.date.today()}: {device}; {platform.platform()}, "
             f"Python {platform.python_version()}. Network: {model.name} (TensorRT: "
             f"{half_precision(model).name}, where it is). Latency is one step at a time, from pixels in host "
             "memory to puncta in host memory; frames/s with as many steps under way as the engine takes.",
@@ -77,6 +53,25 @@ def _text(
             "",
         ]
     )
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def processor() -> str:
+    """Name of the processor and how many of its cores this process may use."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")  # platform.processor() says nothing on most Linux systems
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name}, {usable_threads()} cores"
+
+
+def _command() -> str:
+    """What was called, options and all."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def _timing_row(t: dict[str, Any]) -> str:

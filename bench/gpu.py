@@ -35,7 +35,7 @@ def run(report: Path, console: Console, seconds: float) -> None:
     tests = run_tests()
     console.print(tests, markup=False)
     remarks = [*bars(figures), tests]
-    write_report(report, "Performance on a GPU", "piezo1 bench gpu", device, figures, remarks)
+    write_report(report, "Performance on a GPU", device, figures, remarks)
     console.print(f"report: {report}", markup=False)
 
 

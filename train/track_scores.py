@@ -65,8 +65,7 @@ def pair_tracks(true: pd.DataFrame, found: pd.DataFrame, gate_nm: float) -> Pair
         ε in nm.
     """
     x, y = _Tracks(true), _Tracks(found)
-    near = _near(x, y, gate_nm)
-    t, f, distance = near
+    t, f, distance = _near(x, y, gate_nm)
     shape = (len(x.first), len(y.first))
     closeness = coo_array((gate_nm - distance, (x.track[t], y.track[f])), shape).tocsr().tocoo()
     i, j = (np.asarray(rows, np.intp) for rows in closeness.coords)

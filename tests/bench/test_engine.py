@@ -1,5 +1,6 @@
 """Timing engines, comparing them, and what the reports say."""
 
+import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -63,13 +64,14 @@ FIGURES = {
 }
 
 
-def test_the_report_says_what_was_measured_where_and_when(tmp_path) -> None:
+def test_the_report_says_what_was_measured_where_and_when(tmp_path, monkeypatch) -> None:
     path = tmp_path / "performance.md"
-    write_report(path, "Speed", "piezo1 bench engine", processor(), FIGURES, ["that is all"])
+    monkeypatch.setattr(sys, "argv", ["/bin/piezo1", "bench", "engine", "--side", "512"])
+    write_report(path, "Speed", processor(), FIGURES, ["that is all"])
     text = path.read_text(encoding="utf-8")
     for words in (
         "# Speed",
-        "`piezo1 bench engine`",
+        "`piezo1 bench engine --side 512`",
         processor(),
         "| torch_cuda | 512² | 1200 | 0.80 | 0.90 | 3.50 | 1.0 | 1.0 | 50 | – | PyTorch on a card |",
         "is not installed |",
@@ -81,7 +83,7 @@ def test_the_report_says_what_was_measured_where_and_when(tmp_path) -> None:
     widths = {line.count("|") for line in text.splitlines() if line.startswith("| t")}
     assert widths == {12, 7}
     with pytest.raises(OutputError, match="cannot write"):
-        write_report(tmp_path / "no" / "x.md", "Speed", "c", "d", FIGURES, [])
+        write_report(tmp_path / "no" / "x.md", "Speed", "d", FIGURES, [])
 
 
 def test_promises_of_a_gpu_are_kept_missed_or_not_measured() -> None:

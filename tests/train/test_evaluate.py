@@ -49,6 +49,8 @@ def test_a_perfect_run():
     assert result.precision == result.recall == result.jaccard == 1
     assert result.rmse_nm == result.rmse_over_crlb == 0
     assert (result.n_links, result.link_f1) == (27, 1.0)
+    assert result.alpha == result.beta == result.jsc == result.jsc_theta == result.purity == 1
+    assert (result.switches, result.continuous_frames) == (0, N_FRAMES)
     assert result.event_precision == result.event_recall == result.event_f1 == 1
     assert result.onset_bias_frames == result.onset_error_frames == result.amplitude_error == 0
 
