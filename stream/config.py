@@ -132,13 +132,21 @@ class EngineConfig(Section):
 class TrackerConfig(Section):
     """How puncta are linked over frames."""
 
-    diffusion_um2_s: Positive = Field(
-        0.03, description="expected diffusion coefficient of mobile puncta, µm²/s"
+    # YAML knows lists only; the lab's manual gives .003 and .029 for immobile and mobile puncta.
+    diffusion_um2_s: Annotated[tuple[Positive, Positive], Field(strict=False)] = Field(
+        (0.003, 0.5), description="slowest and fastest expected diffusion coefficient, µm²/s"
     )
     max_gap_frames: Annotated[int, Field(ge=0)] = Field(
-        10, description="longest gap that is bridged, in frame intervals of time (missing frames count)"
+        20, description="longest gap that is bridged, in frame intervals of time (missing frames count)"
     )
     confirm_detections: Annotated[int, Field(ge=1)] = Field(3, description="detections that make a track")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        slowest, fastest = self.diffusion_um2_s
+        if slowest > fastest:
+            raise ValueError("diffusion_um2_s gives the slowest first, then the fastest")
+        return self
 
 
 class CalciumConfig(Section):
