@@ -1,7 +1,8 @@
-"""Calcium benchmark: whether calcium flows at a punctum, judged per punctum and frame.
+"""Calcium benchmark: whether calcium flows at a punctum, per punctum and frame, and event by event.
 
-The network against the calcium stage of the stream (core over annulus, matched filter) on the same
-frames and the same localizations, those of the network. The seeds are used here only.
+Frame by frame, the network against the calcium stage of the stream on the same frames and the same
+localizations, those of the network. Events are judged in `bench.calcium_events`.
+The seeds are used here only.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from acquire.frame import Frame
+from bench.calcium_events import run_events
 from bench.calcium_movies import CalciumFrameTruth, calcium_movie
 from bench.ours import PLAIN_BACKEND
 from bench.outputs import UsageError, save_figures
@@ -32,7 +34,7 @@ TEST_SEED = 70701
 RADIUS_NM = 250.0
 SETTLING_FRAMES = 20  # not judged: the baselines of both methods begin there
 THRESHOLD = 0.5
-NETWORK, STAGE = "network", "core/annulus stage"
+NETWORK, STAGE = "network", "calcium stage"
 
 PLAIN: dict[str, Any] = {"image_size": (128, 128), "n_frames": 120, "calcium_rest_photons": 100.0}
 DISTRACTORS: dict[str, Any] = {
@@ -97,7 +99,7 @@ class CalciumScore:
 
 
 def run(out: Path | None, console: Console, movies: int = 6, model: Path | None = None) -> list[CalciumScore]:
-    """Run the benchmark and print its table.
+    """Run the benchmark and print its tables.
 
     Parameters
     ----------
@@ -149,7 +151,8 @@ def run(out: Path | None, console: Console, movies: int = 6, model: Path | None 
         }
         for s in scores
     ]
-    save_figures(out, {"results": figures})
+    events = run_events(console, movies, engine)
+    save_figures(out, {"results": figures, "events": [s.as_dict() for s in events]})
     return scores
 
 
@@ -167,7 +170,7 @@ def _judged_frames(
     """Per frame what is true of the localized puncta (open, closed, in a wave), and what the methods say."""
     camera = config.camera_model()
     tracker = Tracker(TrackerConfig(), config.pixel_size_nm, config.interval_s)
-    stage = CalciumDetector(CalciumConfig())
+    stage = CalciumDetector(CalciumConfig(indicator=config.indicator))
     frames: dict[int, CalciumFrameTruth] = {}
 
     def judge(

@@ -62,10 +62,92 @@ def calcium(
     movies: Annotated[int, typer.Option(min=1, help="movies of each condition")] = 6,
     model: Model = None,
 ) -> None:
-    """Calcium at puncta per frame: the network against the calcium stage, with waves and sparks."""
+    """Calcium at puncta, per frame and event by event: network, calcium stage, and the 5 × 5 pixel rule."""
     from bench.calcium import run
 
     run(json, out, movies, model)
+
+
+@app.command(name="calcium-field")
+def calcium_field(
+    json: Json = None,
+    movies: Annotated[int, typer.Option(min=1, help="movies of each condition")] = 6,
+) -> None:
+    """Calcium transients anywhere in the field, and waves, against the simulator's truth; CPU time."""
+    from bench.calcium_field import run
+
+    run(json, out, movies)
+
+
+@app.command()
+def diffusion(
+    json: Json = None,
+    tracks: Annotated[int, typer.Option(min=20, help="tracks of each kind")] = 1000,
+) -> None:
+    """Diffusion coefficients, mobility classes and confinement of simulated tracks against the truth."""
+    from bench.diffusion import run
+
+    run(json, out, tracks)
+
+
+@app.command()
+def tracking(
+    json: Json = None,
+    peers_python: Annotated[Path | None, typer.Option(help="a Python that can import btrack")] = None,
+    case: Annotated[list[str] | None, typer.Option(help="part of a case's name; repeatable")] = None,
+    movies: Annotated[
+        int | None, typer.Option(min=1, help="movies of each case, instead of 1 to 12 by their size")
+    ] = None,
+) -> None:
+    """The online tracker against trackpy, laptrack and btrack on the same simulated localizations.
+
+    btrack pins another pydantic: `python3 -m venv peers && peers/bin/pip install btrack==0.6.5`, then give
+    `--peers-python peers/bin/python`. Example: `piezo1 bench tracking --case "200 puncta" --movies 1`
+    """
+    from bench.tracking import run
+
+    run(json, out, peers_python, case or (), movies)
+
+
+@app.command(name="tracking-robustness")
+def tracking_robustness(
+    json: Json = None,
+    frames: Annotated[int, typer.Option(min=2000, help="length of the endurance run")] = 100_000,
+) -> None:
+    """What lost frames, a jumping stage, nothing to see and far too much do to the tracker; its memory."""
+    from bench.tracking_robustness import run
+
+    run(json, out, frames)
+
+
+@app.command(name="real-tracks")
+def real_tracks(
+    localizations: Annotated[Path, typer.Argument(help="ThunderSTORM table (.csv) of one recording")],
+    json: Json = None,
+    pixel_nm: Annotated[float, typer.Option(min=1, help="pixel size in the sample, nm")] = 108.0,
+    interval_s: Annotated[
+        list[float] | None, typer.Option(min=1e-4, help="frame interval to assume, s; repeatable")
+    ] = None,
+) -> None:
+    """Tracks, diffusion and mobile fraction in a recording's localizations, for assumed frame intervals.
+
+    Example: `piezo1 bench real-tracks locs.csv --interval-s 0.1`
+    """
+    from bench.real_tracks import INTERVALS_S, run
+
+    run(localizations, json, out, pixel_nm, interval_s or INTERVALS_S)
+
+
+@app.command()
+def gating(
+    json: Json = None,
+    movies: Annotated[bool, typer.Option(help="also on movies, through the network")] = True,
+    spots: Annotated[int, typer.Option(min=1, help="spots of each condition's traces")] = 100,
+) -> None:
+    """Open or closed per frame with a tethered indicator that blinks, against half-amplitude thresholds."""
+    from bench.gating import run
+
+    run(json, out, movies=movies, spots=spots)
 
 
 @app.command()

@@ -64,7 +64,7 @@ def evaluate_run(run: Path, sample: Path) -> Evaluation:
         If either folder is not what it should be.
     """
     opened = open_run(run)
-    return evaluate(load_truth(sample), opened.puncta(), opened.events())
+    return evaluate(load_truth(sample), opened.puncta(), opened.events(), opened.tracks())
 
 
 def draw_overview(run: Run, movie: Path, picture: Path) -> None:

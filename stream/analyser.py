@@ -178,12 +178,14 @@ class Analyser:
             state = f"failed: {problem}"
         else:
             state = "interrupted" if end is not None and end.reason == STOPPED else "finished"
+        events, transients = analysis.close()
         recorded = recorder.finish(
             state,
             frames_in=self._receiver.frames_in,
             missing=self._missing_by_cause(),
             warnings=() if self._n_puncta else (NO_PUNCTA,),
-            events=analysis.close(),
+            events=events,
+            transients=transients,
             source={"longest_wait_ms": end.longest_wait_ms, "cpu_ms": end.cpu_ms} if end else {},
         )
         return str(recorded["state"]).removeprefix("failed: ") if recorded["state"] != state else problem

@@ -11,7 +11,7 @@ from model.localizations import Localizations
 from stream.calcium import CalciumDetector
 from stream.conditions import Conditions
 from stream.config import RunConfig
-from stream.results import CalciumEvent, CalciumUpdate, FrameResult
+from stream.results import CalciumEvent, CalciumTransient, CalciumUpdate, FrameResult
 from stream.tracker import Tracker
 from stream.transport.receiver import Arrival
 
@@ -60,10 +60,10 @@ class Analysis:
         began = time.perf_counter()
         yield from self._link(self._engine.flush(), (time.perf_counter() - began) * 1e3)
 
-    def close(self) -> tuple[CalciumEvent, ...]:
-        """End all tracks; gives the events that end with them."""
+    def close(self) -> tuple[tuple[CalciumEvent, ...], tuple[CalciumTransient, ...]]:
+        """End all tracks; gives the calcium events and transients that end with them."""
         self._tracker.flush()
-        return self._calcium.flush() if self._calcium else ()
+        return (self._calcium.flush(), self._calcium.flush_field()) if self._calcium else ((), ())
 
     def _link(self, answers: list[tuple[int, Localizations]], engine_ms: float) -> Iterator[FrameResult]:
         for seq, localizations in answers:

@@ -153,10 +153,21 @@ class CalciumConfig(Section):
     """How calcium events are found at tracks."""
 
     enabled: bool = Field(True, description="false switches the stage off; so does a one-channel movie")
-    core_sigma_px: Positive = Field(1.5, description="σ of the Gaussian that weights the core, pixels")
-    annulus_inner_px: Positive = Field(5.5, description="inner radius of the reference annulus, pixels")
-    annulus_outer_px: Positive = Field(8.5, description="outer radius of the reference annulus, pixels")
-    on_z: Positive = Field(4.5, description="an event begins above this many noise standard deviations")
+    indicator: Literal["cytosolic", "tethered"] = Field(
+        "cytosolic",
+        description="cytosolic: dye in the cell, clouds around open channels; tethered: dye on the channels "
+        "(JF646-BAPTA), spots that brighten and blink",
+    )
+    cloud_sigma_px: Positive = Field(
+        2.0,
+        description="cytosolic: σ of the clouds that are sought, pixels; half to twice that is found too",
+    )
+    core_sigma_px: Positive = Field(1.5, description="tethered: σ of the spots, pixels")
+    annulus_inner_px: Positive = Field(
+        5.5, description="tethered: inner radius of the ring that tells the level around a spot, pixels"
+    )
+    annulus_outer_px: Positive = Field(8.5, description="tethered: outer radius of that ring, pixels")
+    on_z: Positive = Field(3.5, description="an event begins above this many noise standard deviations")
     off_z: Positive = Field(1.5, description="an event ends below this many noise standard deviations")
     max_duration_frames: Annotated[int, Field(gt=1)] = Field(80, description="longer rises are new baseline")
 

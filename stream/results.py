@@ -13,6 +13,7 @@ Ids = NDArray[np.int64]
 Column = NDArray[np.float32]
 NO_IDS: Ids = np.empty(0, np.int64)
 NO_TRACK = -1
+UNCERTAIN, CLOSED, OPEN = -1, 0, 1  # state of a channel
 
 
 class StreamError(Exception):
@@ -55,9 +56,26 @@ class TrackUpdate:
 class CalciumEvent:
     """A calcium event at a track, handed over when it has ended.
 
-    Frames are `seq` of its first, highest and last frame above the thresholds, times are seconds;
-    amplitude is the peak ΔF/F0, snr the peak in noise standard deviations, x and y where the track was
-    at the peak, in pixels.
+    A linear rise and an exponential decay are fitted to the trace. Frames are `seq`, times are seconds.
+
+    Attributes
+    ----------
+    onset_frame, peak_frame, end_frame, onset_s, peak_s, end_s
+        First frame above rest, highest frame, and last one with a tenth of the peak or before the next event.
+    amplitude_dff
+        ΔF/F0 at the peak, in the middle of the cloud.
+    rise_s, decay_s
+        Time from 10 to 90 % of the rise, and time constant of the decay.
+    area_dff_s
+        ΔF/F0 summed over the time from onset to end.
+    snr
+        Amplitude in standard deviations of a matched filter over all frames of the event.
+    calcium_probability
+        Probability that the event is real, from the network where there is one, else from `snr`.
+    in_wave
+        Whether a wave passed there between onset and peak.
+    x_px, y_px
+        Where the track was at the peak.
     """
 
     event_id: int
@@ -69,25 +87,60 @@ class CalciumEvent:
     peak_s: float
     end_s: float
     amplitude_dff: float
+    rise_s: float
+    decay_s: float
+    area_dff_s: float
     snr: float
+    calcium_probability: float
+    in_wave: bool
     x_px: float
     y_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalciumTransient:
+    """A rise of calcium somewhere in the field, whatever is there, handed over when it has ended.
+
+    Frames are `seq`, times are seconds, x and y (pixels) the centre at the peak; amplitude is the peak
+    ΔF/F0 in a Gaussian-weighted core (of a wave: of its crest), snr the peak in noise standard
+    deviations, area that above half of the peak (of a wave: its greatest extent) in pixels.
+    `is_wave` tells waves from sparks, puffs and events at puncta; `in_wave` says that a wave passed there
+    meanwhile.
+    """
+
+    transient_id: int
+    onset_frame: int
+    peak_frame: int
+    end_frame: int
+    onset_s: float
+    end_s: float
+    x_px: float
+    y_px: float
+    amplitude_dff: float
+    snr: float
+    area_px: float
+    is_wave: bool
+    in_wave: bool
 
 
 @dataclass(frozen=True, slots=True)
 class CalciumUpdate:
     """Calcium at every living track in one frame.
 
-    `dff` is ΔF/F0 and `is_open` whether an event is on, for each localization (N,) (NaN and False
-    where it has no track); the `gap_` columns (G,) are the same for tracks in a gap, in the order of
-    `TrackUpdate.gap_track_id`.
+    `dff` is ΔF/F0, `is_open` whether an event is on, and `state` whether the channel is closed (0), open
+    (1) or its state uncertain or not measured (−1), int8; for each localization (N,) (NaN, False and −1
+    where it has no track). The `gap_` columns (G,) are the same for tracks in a gap, in the order of
+    `TrackUpdate.gap_track_id`. `events` at tracks, and `transients` anywhere, are those that ended.
     """
 
     dff: Column
     is_open: NDArray[np.bool_]
+    state: NDArray[np.int8]
     gap_dff: Column
     gap_is_open: NDArray[np.bool_]
+    gap_state: NDArray[np.int8]
     events: tuple[CalciumEvent, ...] = ()
+    transients: tuple[CalciumTransient, ...] = ()
 
     @classmethod
     def off(cls, n: int, n_gap: int) -> Self:
@@ -95,8 +148,10 @@ class CalciumUpdate:
         return cls(
             np.full(n, np.nan, np.float32),
             np.zeros(n, np.bool_),
+            np.full(n, UNCERTAIN, np.int8),
             np.full(n_gap, np.nan, np.float32),
             np.zeros(n_gap, np.bool_),
+            np.full(n_gap, UNCERTAIN, np.int8),
         )
 
 

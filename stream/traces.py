@@ -1,201 +1,280 @@
-"""The calcium traces of all living tracks: baseline, noise, and the events on them, frame by frame.
+"""The calcium traces of all living tracks, frame by frame: when an event is on.
 
-A trace is core over annulus (`stream.sampling`) relative to a slow baseline: ΔF/F0. A leaky sum of it,
-the matched filter of a rise that decays exponentially, opens an event above `on_z` noise standard
-deviations and closes it below `off_z`. Onsets are dated back to where the rise began by the change
-point of a cumulative sum (Page, Biometrika 41, 100 (1954)).
+A leaky sum of ΔF/F0, the matched filter of a rise that decays exponentially, opens an event above `on_z`
+noise standard deviations. It ends when a faster one has stayed below `off_z`, or where the trace rises anew
+before that: then the next one begins. What an event was like is told at its end, from the frames kept here.
 """
 
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from stream.config import CalciumConfig
-from stream.sampling import N_OCTANTS, Array
+from stream.cloud import N_PARAMETERS, SIGMA, START_SIGMA_PX
+from stream.results import Ids
+from stream.sampling import SIDE, Array, Image
 
+Rows = NDArray[np.intp]
 Mask = NDArray[np.bool_]
-Traces = NDArray[np.void]  # rows of TRACE
+Records = NDArray[np.void]  # of STATE or of MOMENT
 
-WARM_UP_FRAMES = 10  # no events before baseline and noise rest on this many frames
-BASELINE_RATE = 0.02  # of their exponential means
-LEAK = 0.6  # of the matched filter, a frame
-# A rise goes on while the trace exceeds this many noise sd on average: half the weakest steady rise that
-# reaches the default on_z (Page's choice).
-RISE_Z = 1.1
-# What leads up to a frame belongs to the same rise if its mean is at least this share of the frame, as it
-# is for any rise up to quadratic in time.
-SHARE_OF_RISE = 1 / 3
+LEAK = 0.8  # of the matched filter, a frame: with decays over 3 to 10 frames it loses less than a tenth
+FAST_LEAK = 0.5  # of the one that ends events
+LOWEST_Z = -2.0  # deeper frames count as this: one bad frame must not hide what follows
 CLOSE_FRAMES = 2  # frames below off_z that end an event
-MIN_FRAMES = 2  # shorter events are noise
-OUTLIER_SD = 3.0  # deviations count in noise and baseline up to here
-MEAN_TO_SD = float(np.sqrt(np.pi / 2))  # from mean absolute deviation to sd, for Gaussian noise
-# Averaged movies are less noisy than their photons say, but below a tenth the image is constant.
-MIN_SHOT_SHARE = 0.1
-MIN_BASELINE = 0.1  # a core darker than a tenth of its surroundings has no meaningful ΔF/F0
+BEFORE = 10  # frames kept before an event opens: what leads up to it
+KEPT = 3  # frames of an event's end that may belong to the next one's beginning
+# A new rise within an event: the trace has lost this share of its height, then gains as much noise as opens
+# an event, and this share of the height, which multiplicative fluctuations do not reach.
+LOST_SHARE, GAIN_SHARE = 0.3, 0.15
+OPEN_SHARE = 0.25  # of its height: below, the rest of an event is calcium that leaves, not an open channel
 
-# An octant has 6.3 pixels, the default core as much light as 4πσ² = 28: its noise is √(28/6.3) times as
-# large; and the greatest of 8 normal deviates is 1.42 on average.
-OCTANT_NOISE = 2.1
-REGION_NOISE = np.array([1.0] + N_OCTANTS * [OCTANT_NOISE])  # of core and octants
-MAX_OF_OCTANTS = 1.42
-
-TRACE = np.dtype(
+# One frame of a trace. `log_odds` are the network's, NaN where there are none.
+MOMENT = np.dtype(
+    [
+        ("seq", np.int64),
+        ("time_s", np.float64),
+        ("dff", np.float32),
+        ("sd", np.float32),
+        ("log_odds", np.float32),
+        ("x", np.float32),
+        ("y", np.float32),
+        ("in_wave", np.bool_),
+    ]
+)
+STATE = np.dtype(
     [
         ("id", np.int64),
         ("confirmed", np.bool_),
-        ("frames", np.int64),  # that baseline and noise rest on
-        ("baseline", np.float64, 1 + N_OCTANTS),  # of core and octants
-        ("deviation", np.float64),  # mean absolute ΔF/F0 outside events
-        ("noise", np.float64),  # sd of ΔF/F0
-        ("shot_sd", np.float64),  # mean share of the photons in it
-        ("leaky", np.float64),  # leaky sum of ΔF/F0 …
-        ("leaky_power", np.float64),  # … and its variance in units of noise²
-        ("cusum", np.float64),  # above 0 since a rise began
+        ("owner", np.int64),  # track of the event under way, if an earlier one than this
+        ("length", np.int64),  # moments in the course
+        ("sum", np.float64),  # leaky sum of ΔF/F0 / variance …
+        ("power", np.float64),  # … and its variance
+        ("fast", np.float64),  # fast leaky sum of ΔF/F0, …
+        ("fast_weight", np.float64),  # … of its weights …
+        ("fast_variance", np.float64),  # … and its variance
+        # The event under way:
         ("open", np.bool_),
+        ("void", np.bool_),  # too long for an event
+        ("opened", np.int64),  # length of the course when it opened
         ("low_frames", np.int64),  # successive ones below off_z
-        # The rise or event under way:
-        ("rise", np.float64, 1 + N_OCTANTS),  # summed ΔF/F0 of core and octants
-        ("rise_frames", np.int64),  # number of frames in that sum
-        ("onset", np.int64),
-        ("onset_s", np.float64),
-        ("peak", np.int64),
-        ("peak_s", np.float64),
-        ("peak_dff", np.float64),
         ("peak_z", np.float64),
-        ("x", np.float64),
-        ("y", np.float64),
-        ("end", np.int64),
-        ("end_s", np.float64),
+        ("top", np.float64),  # highest fast mean …
+        ("bottom", np.float64),  # … and the lowest after the trace has lost some of it
+        ("bottom_at", np.int64),  # place of that in the course
+        # Its image, summed over frames:
+        ("weight", np.float64),
+        ("weight_variance", np.float64),  # sum of weight² · variance of a pixel
+        ("offset", np.float64, 2),  # weighted sum of the track's place in the patch's middle pixel
+        ("cloud", np.float64, N_PARAMETERS),
+        ("centre_sd", np.float64),
+        ("centred", np.bool_),
     ]
 )
 
 
+@dataclass(slots=True)
+class Traces:
+    """Traces of n tracks.
+
+    Attributes
+    ----------
+    state
+        Rows of `STATE`, (n,).
+    course
+        The last moments of each, from before its event, rows of `MOMENT`, (n, longest).
+    total
+        Weighted sum of the patches of each event, float32 (n, SIDE, SIDE).
+    """
+
+    state: Records
+    course: Records
+    total: Image
+
+    @classmethod
+    def begin(cls, ids: Ids, max_duration_frames: int) -> Self:
+        """Traces of new tracks; what is on for longer than `max_duration_frames` is no event."""
+        n = len(ids)
+        state = np.zeros(n, STATE)
+        state["id"], state["owner"], state["bottom"] = ids, ids, np.inf
+        state["cloud"][:, SIGMA] = START_SIGMA_PX
+        course = np.zeros((n, BEFORE + max_duration_frames), MOMENT)
+        return cls(state, course, np.zeros((n, SIDE, SIDE), np.float32))
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+    def select(self, rows: Mask | Rows) -> Self:
+        """Rows chosen by a mask or by indices."""
+        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def merge(self, living: Mask, new: Self, is_new: Mask) -> Self:
+        """The `living` of these traces, with `new` ones in the places where `is_new`."""
+        merged = []
+        for f in fields(self):
+            old, added = getattr(self, f.name), getattr(new, f.name)
+            column = np.empty((len(is_new), *old.shape[1:]), old.dtype)
+            rows = _rows(column)
+            rows[~is_new], rows[is_new] = _rows(old)[living], _rows(added)
+            merged.append(column)
+        return type(self)(*merged)
+
+
+def _rows(column: NDArray[Any]) -> Records:
+    """Rows as items without fields, in one piece each: these are copied many times faster."""
+    width = column.dtype.itemsize * int(np.prod(column.shape[1:]))
+    rows: Records = column.reshape(-1).view(np.uint8).view(np.dtype((np.void, width)))
+    return rows
+
+
+def is_centred_event(traces: Traces) -> Mask:
+    """Traces with an event on that comes from the punctum itself, not from beside it."""
+    state = traces.state
+    mean = state["fast"] / np.maximum(state["fast_weight"], 1e-9)
+    on: Mask = state["open"] & state["centred"] & (mean >= OPEN_SHARE * state["top"])
+    return on
+
+
 def advance(
     traces: Traces,
-    now: tuple[int, float, int],
-    position: tuple[Array, Array],
-    sampled: tuple[Array, Array],
-    config: CalciumConfig,
-) -> tuple[Array, Traces]:
+    rows: Rows,
+    now: Records,
+    elapsed: int,
+    patch: Image,
+    pixel_variance: Array,
+    z: tuple[float, float],
+) -> NDArray[np.int64]:
     """Take one frame into the traces, in place.
 
     Parameters
     ----------
-    traces
-        Rows of `TRACE`, (n,).
+    traces, rows
+        Those that are measured, (m,).
     now
-        seq, time in s, and frames since the last one.
-    position
-        x and y of the tracks in pixels, (n,) each.
-    sampled
-        What `stream.sampling.sample` gives there: ratio (n, 9) and shot_sd (n,).
-    config
-        Thresholds and longest event.
+        The frame, rows of `MOMENT` (m,); a NaN ΔF/F0 was not measured.
+    elapsed
+        Frames since the last one.
+    patch, pixel_variance
+        Images around the tracks (m, SIDE, SIDE) and the variance of their pixels (m,).
+    z
+        Noise standard deviations that open an event, and below which it ends.
 
     Returns
     -------
-    dff
-        ΔF/F0 of the core, (n,), NaN where nothing could be measured.
-    closed
-        Copies of the traces whose event has ended in this frame.
+    ended
+        Where an event ended, the number of moments in the course that were its; else 0. Call
+        `end_event` for those, when the event has been told.
     """
-    ratio, shot_sd = sampled
-    dff = _relative(traces, ratio)
-    seen = np.isfinite(dff[:, 0])
-    ready = seen & (traces["frames"] >= WARM_UP_FRAMES)
-    rise = np.where(ready[:, None], np.nan_to_num(dff), 0.0)
-
-    noise = np.where(traces["noise"] > 0, traces["noise"], np.inf)
-    # A frame dimmer than usual (a lamp that flickers, a shutter) is noisier and weighs less.
-    clearness = np.divide(traces["shot_sd"], shot_sd, out=np.ones(len(traces)), where=ready)
-    weighed = np.minimum(clearness, 1.0) * rise[:, 0]
-    elapsed = now[2]
-    traces["leaky"] = traces["leaky"] * LEAK**elapsed + weighed
-    traces["leaky_power"] = traces["leaky_power"] * LEAK ** (2 * elapsed) + ready
-    z = traces["leaky"] / (noise * np.sqrt(np.maximum(traces["leaky_power"], 1.0)))
-    _record(traces, now, position, rise, z, weighed / noise, config.off_z)
-    traces["open"] |= ready & (z > config.on_z) & (traces["cusum"] > 0)
-    _learn(traces, ratio, dff[:, 0], shot_sd, seen & ~traces["open"])
-
-    traces["low_frames"] = np.where(z < config.off_z, traces["low_frames"] + 1, 0)
-    closing = traces["open"] & (traces["low_frames"] >= CLOSE_FRAMES)
-    too_long = traces["open"] & ~closing & (now[0] - traces["onset"] >= config.max_duration_frames)
-    closed = traces[closing]
-    for name in ("open", "leaky", "leaky_power", "cusum"):
-        traces[name][closing | too_long] = 0
-    traces["frames"][too_long] = 0  # what lasts is the new baseline
-    return dff[:, 0], closed
+    ended = np.zeros(len(rows), np.int64)
+    _advance(traces.state, traces.course, traces.total, rows, now, elapsed, patch, pixel_variance, *z, ended)
+    return ended
 
 
-def is_centred_event(traces: Traces) -> Mask:
-    """Traces with an event on whose core rose more than every octant beside it, noise considered.
-
-    Otherwise it is a spark or a neighbour beside the punctum, not the punctum itself.
-    """
-    octant_noise = OCTANT_NOISE * traces["noise"] * np.sqrt(traces["rise_frames"])
-    beside = traces["rise"][:, 1:].max(axis=1) - MAX_OF_OCTANTS * octant_noise
-    centred: Mask = traces["open"] & (traces["rise"][:, 0] > beside)
-    return centred
-
-
-def _relative(traces: Traces, ratio: Array) -> Array:
-    """ΔF/F0 of core and octants, (n, 9); a region seen for the first time is its own baseline."""
-    unknown = (traces["frames"] == 0)[:, None] | ~np.isfinite(traces["baseline"])
-    traces["baseline"] = np.where(unknown, ratio, traces["baseline"])
-    dff: Array = ratio / np.maximum(traces["baseline"], MIN_BASELINE) - 1.0
-    dff[~(traces["baseline"][:, 0] >= MIN_BASELINE)] = np.nan
-    return dff
-
-
-def _record(
-    traces: Traces,
-    now: tuple[int, float, int],
-    position: tuple[Array, Array],
-    rise: Array,
-    z: Array,
-    raw_z: Array,
+@njit(cache=True, nogil=True)
+def _advance(
+    states: Records,
+    courses: Records,
+    totals: Image,
+    rows: Rows,
+    now: Records,
+    elapsed: int,
+    patch: Image,
+    pixel_variance: Array,
+    on_z: float,
     off_z: float,
+    ended: NDArray[np.int64],
 ) -> None:
-    """Keep what an event will say: where it began, its peak, its last frame, core against octants."""
-    seq, time_s, _ = now
-    was_rising = traces["cusum"] > 0
-    traces["cusum"] = np.maximum(traces["cusum"] + raw_z - RISE_Z, 0.0)
-    active = traces["open"] | (traces["cusum"] > 0)
-    # A frame that dwarfs the rise before it shows that one to be noise.
-    dwarfed = rise[:, 0] * SHARE_OF_RISE * traces["rise_frames"] > traces["rise"][:, 0]
-    begins = active & ~traces["open"] & (~was_rising | dwarfed)
-    traces["onset"][begins], traces["onset_s"][begins] = seq, time_s
-    traces["rise"][begins], traces["rise_frames"][begins] = 0.0, 0
-    traces["peak_dff"][begins], traces["peak_z"][begins] = -np.inf, 0.0
+    leak, fast = LEAK**elapsed, FAST_LEAK**elapsed
+    for k in range(len(rows)):
+        s, course, total, m = states[rows[k]], courses[rows[k]], totals[rows[k]], now[k]
+        s.sum *= leak
+        s.power *= leak * leak
+        s.fast *= fast
+        s.fast_weight *= fast
+        s.fast_variance *= fast * fast
+        if math.isnan(m.dff):
+            continue
+        variance = float(m.sd) ** 2
+        s.sum += max(m.dff, LOWEST_Z * m.sd) / variance
+        s.power += 1.0 / variance
+        s.fast += m.dff
+        s.fast_weight += 1.0
+        s.fast_variance += variance
+        z = s.sum / math.sqrt(s.power)
+        mean, mean_sd = s.fast / s.fast_weight, math.sqrt(s.fast_variance) / s.fast_weight
+        _remember(s, course, m)
+        _add_image(s, total, m, max(mean, 0.0), patch[k], pixel_variance[k])
+        if not s.open:
+            if z > on_z and s.length > 1:
+                s.open, s.void, s.opened, s.low_frames = True, False, s.length, 0
+                s.peak_z, s.top, s.bottom = z, mean, np.inf
+            continue
+        s.peak_z = max(s.peak_z, z)
+        if s.bottom == np.inf:
+            s.top = max(s.top, mean)
+        if mean < (1.0 - LOST_SHARE) * s.top and mean < s.bottom:
+            s.bottom, s.bottom_at = mean, s.length - 1
+        s.low_frames = s.low_frames + 1 if mean < off_z * mean_sd else 0
+        if s.low_frames >= CLOSE_FRAMES:
+            ended[k] = s.length
+        elif mean - s.bottom > max(on_z * mean_sd, GAIN_SHARE * s.top) and m.dff > s.bottom:
+            ended[k] = s.bottom_at + 1
 
-    traces["rise"][active] += rise[active]
-    traces["rise_frames"][active] += 1
-    traces["peak_z"][active] = np.maximum(traces["peak_z"], z)[active]
-    higher = active & (rise[:, 0] > traces["peak_dff"])
-    traces["peak"][higher], traces["peak_s"][higher] = seq, time_s
-    traces["peak_dff"][higher] = rise[higher, 0]
-    traces["x"][higher], traces["y"][higher] = position[0][higher], position[1][higher]
-    # The filter lags behind, so the last frame is dated by the trace itself.
-    above = begins | (active & (raw_z > off_z))
-    traces["end"][above], traces["end_s"][above] = seq, time_s
+
+@njit(cache=True, nogil=True)
+def _remember(s: Any, course: Records, m: Any) -> None:
+    """Append a moment; a course that is full loses its first one, and with it the event its beginning."""
+    full = len(course) if s.open else BEFORE
+    if s.length >= full:
+        s.void = s.open
+        for i in range(1, s.length):
+            course[i - 1] = course[i]
+        s.length -= 1
+        s.bottom_at -= 1
+    course[s.length] = m
+    s.length += 1
 
 
-def _learn(traces: Traces, ratio: Array, dff: Array, shot_sd: Array, quiet: Mask) -> None:
-    """Move baseline and noise of quiet traces: means at first, exponential means later."""
-    frames = traces["frames"][quiet] + 1
-    limit = np.where(frames > WARM_UP_FRAMES, OUTLIER_SD * traces["noise"][quiet], np.inf)
-    rate = np.maximum(1.0 / frames, BASELINE_RATE)
-    traces["shot_sd"][quiet] += rate * (shot_sd[quiet] - traces["shot_sd"][quiet])
-    baseline = traces["baseline"][quiet]
-    largest = limit[:, None] * REGION_NOISE * np.maximum(np.abs(baseline), MIN_BASELINE)
-    step = rate[:, None] * np.clip(ratio[quiet] - baseline, -largest, largest)
-    traces["baseline"][quiet] += np.nan_to_num(step)
+@njit(cache=True, nogil=True)
+def _add_image(s: Any, total: Image, m: Any, mean: float, patch: Image, variance: float) -> None:
+    """Add a patch with the weight of its calcium; what leads up to an event fades."""
+    weight = mean
+    if not s.open:
+        weight = max(float(m.dff), 0.0)
+        total *= np.float32(FAST_LEAK)
+        s.weight *= FAST_LEAK
+        s.weight_variance *= FAST_LEAK**2
+        s.offset[0] *= FAST_LEAK
+        s.offset[1] *= FAST_LEAK
+    if weight > 0.0:
+        total += np.float32(weight) * patch
+        s.weight += weight
+        s.weight_variance += weight * weight * variance
+        s.offset[0] += weight * (m.x - round(m.x))
+        s.offset[1] += weight * (m.y - round(m.y))
 
-    # Around a mean of k frames the next one scatters by √(1 + 1/k) of the noise; the first has none.
-    later = frames > 1
-    deviation = np.abs(dff[quiet]) / np.sqrt(1.0 + 1.0 / np.maximum(frames - 1, 1))
-    rate = np.maximum(1.0 / np.maximum(frames - 1, 1), BASELINE_RATE)
-    old = traces["deviation"][quiet]
-    new = np.where(later, old + rate * (np.minimum(deviation, limit) - old), 0.0)
-    traces["deviation"][quiet] = new
-    traces["noise"][quiet] = np.maximum(MEAN_TO_SD * new, MIN_SHOT_SHARE * shot_sd[quiet])
-    traces["frames"][quiet] = frames
+
+@njit(cache=True, nogil=True)
+def end_event(states: Records, courses: Records, totals: Image, row: int, length: int) -> None:
+    """Forget an event that had the first `length` moments; if the trace rises anew, the next one is on."""
+    s, course = states[row], courses[row]
+    anew = length < s.length
+    first = max(min(length, s.length) - KEPT, 0)
+    for i in range(first, s.length):
+        course[i - first] = course[i]
+    s.length -= first
+    totals[row] = 0.0
+    s.weight, s.weight_variance, s.offset[:] = 0.0, 0.0, 0.0
+    s.cloud[:] = 0.0
+    s.cloud[SIGMA] = START_SIGMA_PX
+    s.centred, s.centre_sd = False, 0.0
+    s.void, s.low_frames, s.bottom = False, 0, np.inf
+    s.open, s.opened, s.owner = anew, s.length, s.id
+    if anew:
+        s.top = s.fast / s.fast_weight
+        s.peak_z = s.sum / math.sqrt(s.power)
+    else:
+        s.sum, s.power, s.fast, s.fast_weight, s.fast_variance = 0.0, 0.0, 0.0, 0.0, 0.0

@@ -44,7 +44,19 @@ def piezo1(capsys, monkeypatch):
     return run
 
 
-COMMANDS = ("demo", "simulate", "replay", "train", "export", "evaluate", "recover", "doctor", "bench")
+COMMANDS = (
+    "demo",
+    "simulate",
+    "replay",
+    "train",
+    "export",
+    "evaluate",
+    "refine",
+    "cooccurrence",
+    "recover",
+    "doctor",
+    "bench",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -82,6 +94,7 @@ def test_doctor_names_what_it_found_and_the_engine(piezo1):
         (["replay", "--no-such-option"], 2, "No such option"),
         (["recover", "nowhere"], 1, "nowhere is not a run folder"),
         (["evaluate", "nowhere", "--truth", "x"], 1, "nowhere is not a run folder"),
+        (["cooccurrence", "nowhere"], 1, "nowhere is not a run folder"),
         (["simulate", "-o", "x", "--set", "foton=3"], 2, "known: image_size"),
         (["simulate", "-o", "x", "--psf-type", "square"], 2, "psf_type is 'square'"),
         (["simulate", "-o", "x", "--set", "drift_nm_s=3"], 2, "drift_nm_s is 3"),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -176,8 +177,11 @@ def _truth_rows(frame: SimulatedFrame, config: SimulationConfig) -> Iterator[tup
     time = f"{frame.index * config.interval_s:.6g}"
     sigma = f"{config.psf_sigma_nm:.6g}"
     t, nm = frame.truth, config.pixel_size_nm
-    columns = (t.track_id, t.x_px * nm, t.y_px * nm, t.photons, t.background, t.dff, t.is_on)
-    for track_id, x, y, photons, background, dff, is_on in zip(*(c.tolist() for c in columns), strict=True):
+    diffusion = (t.step_px * nm / 1000) ** 2 / (2 * config.interval_s)
+    columns = (t.track_id, t.x_px * nm, t.y_px * nm, t.photons, t.background, t.dff, t.is_on, diffusion)
+    for track_id, x, y, photons, background, dff, is_on, d in zip(
+        *(c.tolist() for c in columns), strict=True
+    ):
         yield (
             frame.index,
             time,
@@ -189,6 +193,7 @@ def _truth_rows(frame: SimulatedFrame, config: SimulationConfig) -> Iterator[tup
             sigma,
             f"{dff:.4f}",
             int(is_on),
+            "" if math.isnan(d) else f"{d:.5g}",
         )
 
 

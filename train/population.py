@@ -27,12 +27,16 @@ class Snapshot:
         (B, N), False for empty slots.
     track_id
         (B, N) int64, never used again within a sample; −1 for empty slots.
+    step_px
+        Standard deviation of the diffusion per axis and frame (B, N); NaN where a punctum is confined or
+        directed, so that no diffusion coefficient describes it.
     """
 
     path_px: Tensor
     photons: Tensor
     is_alive: Tensor
     track_id: Tensor
+    step_px: Tensor
 
     @property
     def xy(self) -> Tensor:
@@ -85,7 +89,9 @@ class Population:
         sd = scene.photons_sd_within
         photons = self._photons * torch.exp(sd * random.normal(shape) - sd**2 / 2)
         photons = torch.where(self._is_on & self._is_alive, photons, 0.0)
-        return Snapshot(path, photons, self._is_alive, self._track_id.clone())
+        is_free = ~self._is_confined & (self._velocity == 0).all(0)
+        step_px = torch.where(is_free, self._step_px, torch.nan)
+        return Snapshot(path, photons, self._is_alive, self._track_id.clone(), step_px)
 
     @property
     def field(self) -> tuple[Tensor, Tensor]:

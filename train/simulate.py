@@ -30,7 +30,8 @@ class FrameTruth:
     Positions in pixels (centre of pixel (0, 0) at (0, 0), mean over the exposure), photons in
     photo-electrons, background in photo-electrons per pixel under the punctum without other puncta,
     `dff` the ΔF/F0 of its own calcium event, and `is_on` whether that lasts, from its onset until a tenth of
-    its peak (to be open, for networks, takes half of it).
+    its peak (to be open, for networks, takes half of it). `step_px` is the standard deviation of the
+    diffusion per axis and frame, NaN for confined and directed puncta.
     """
 
     track_id: NDArray[np.int64]
@@ -40,6 +41,7 @@ class FrameTruth:
     background: Column
     dff: Column
     is_on: NDArray[np.bool_]
+    step_px: Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ def _truth(light: Light) -> FrameTruth:
         _column(light.background[0, y, x]),
         _column(calcium.dff[0, shines]),
         calcium.is_on[0, shines].numpy(),
+        _column(puncta.step_px[0, shines]),
     )
 
 

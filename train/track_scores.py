@@ -1,7 +1,7 @@
 """Found tracks against true ones: the scores of the Particle Tracking Challenge, and plainer ones."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,8 @@ class PairedTracks:
         Pairs over all tracks, TP / (TP + FN + FP).
     rmse_nm
         Per axis, of the true positives: √(mean(Δx² + Δy²) / 2).
+    pairs
+        Ids of the true and the found tracks that are paired.
     """
 
     n_true: int
@@ -51,6 +53,7 @@ class PairedTracks:
     jsc: float
     jsc_theta: float
     rmse_nm: float
+    pairs: tuple[tuple[int, int], ...] = field(compare=False, repr=False)
 
 
 def pair_tracks(true: pd.DataFrame, found: pd.DataFrame, gate_nm: float) -> PairedTracks:
@@ -86,6 +89,7 @@ def pair_tracks(true: pd.DataFrame, found: pd.DataFrame, gate_nm: float) -> Pair
         jsc=_ratio(n_right, len(x.track) + len(y.track) - n_right),
         jsc_theta=_ratio(n_paired, sum(shape) - n_paired),
         rmse_nm=float(np.sqrt(np.mean(distance[paired] ** 2) / 2)) if n_right else math.nan,
+        pairs=tuple((int(x.ids[a]), int(y.ids[partner[a]])) for a in np.flatnonzero(partner >= 0)),
     )
 
 
@@ -95,9 +99,10 @@ class Wholeness:
 
     Attributes
     ----------
-    completeness
-        Mean share of a true track's frames that the found track holding most of it has; of true tracks with
-        more than `LONG_FRAMES` frames.
+    n_long, completeness
+        True tracks that shine in more than `LONG_FRAMES` frames, and the mean share of these frames that
+        the one found track holding most of them has; 0 for a true track that was not found. Frames in
+        which a punctum is dark, or beyond the image, do not count.
     purity
         Mean share of a found track's localizations that come from the punctum it has most of.
     continuous_frames
@@ -106,6 +111,7 @@ class Wholeness:
         Times that the next localization of a punctum is in another found track.
     """
 
+    n_long: int
     completeness: float
     purity: float
     continuous_frames: float
@@ -134,6 +140,7 @@ def wholeness(emitter: NDArray[np.int64], found: pd.DataFrame, true_frames: pd.S
     switches = int((same & of_true["track"].diff().ne(0)).sum())
     n_pieces = of_true["emitter"].nunique() + switches
     return Wholeness(
+        n_long=len(long),
         completeness=float((most.reindex(long.index).fillna(0) / long).mean()),
         purity=float(pure.fillna(0).mean()),
         continuous_frames=_ratio(len(of_true), n_pieces),
@@ -149,7 +156,7 @@ class _Tracks:
         seen = table["frame"].to_numpy(np.int64)
         ids, start, count = np.unique(table["track_id"].to_numpy(), return_index=True, return_counts=True)
         self.first, self.last = seen[start], seen[start + count - 1]
-        self.length = self.last - self.first + 1
+        self.ids, self.length = ids, self.last - self.first + 1
         self.track: Index = np.repeat(np.arange(len(ids)), self.length)
         self.frame = _counted(self.length) + np.repeat(self.first, self.length)
         # Along a line on which tracks follow each other, one interpolation bridges the gaps of all.

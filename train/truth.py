@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from model.camera import Camera
@@ -21,7 +22,9 @@ TRUTH_COLUMNS = {
     "psf_sigma_nm": "float64",
     "calcium_dff": "float64",
     "calcium_on": "int64",  # 1 from the onset of an event until a tenth of its peak
+    "diffusion_um2_s": "float64",  # empty for confined and directed puncta
 }
+LATER_COLUMNS = ("diffusion_um2_s",)  # which earlier samples lack; they are then empty
 EVENT_COLUMNS = {
     "event_id": "int64",
     "track_id": "int64",
@@ -89,6 +92,8 @@ def load_truth(sample: Path) -> Truth:
 def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     table = pd.read_csv(path, dtype=columns)
     missing = [column for column in columns if column not in table]
-    if missing:
-        raise ValueError(f"{path.name} lacks the column {missing[0]}")
+    for column in missing:
+        if column not in LATER_COLUMNS:
+            raise ValueError(f"{path.name} lacks the column {column}")
+        table[column] = np.nan
     return table

@@ -46,6 +46,7 @@ def complete(
         "results": "tables",
         "ended": timestamp(),
         "counts": counts,
+        "mobility": folded.mobility,
         "timings": folded.frames.timings(recorder_s),
         "warnings": [*info["warnings"], *folded.warnings, *_unexplained(counts)],
     }

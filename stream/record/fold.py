@@ -6,7 +6,7 @@ bytes a frame. The tables are written in a folder of their own and moved when al
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from stream.record.frame_summary import FrameSummary
 from stream.record.journal import Journal
 from stream.record.run import JOURNAL, Info, cannot_write, replace
 from stream.record.table_files import TableFiles
-from stream.record.tables import EVENTS, PUNCTA, TRACKS, TRAJECTORIES, frames_schema, schemas
+from stream.record.tables import EVENTS, PUNCTA, TRACKS, TRAJECTORIES, TRANSIENTS, frames_schema, schemas
 from stream.results import NO_TRACK, Ids
 from stream.statistics import TrackStatistics
 
@@ -28,9 +28,10 @@ STAGING = "folding"
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What the tables hold: entries of `run.json`, and the summary of its frames."""
+    """What the tables hold: entries of `run.json` (counts, mobility), and the summary of its frames."""
 
     counts: Info
+    mobility: Info
     frames: FrameSummary
     warnings: list[str]
 
@@ -75,7 +76,7 @@ def _write_tables(journal: Journal, folder: Path, csv: bool) -> Folded:
         for batch in journal.batches("puncta"):
             track_id = np.where(tracks.known(batch["track_id"]), batch["track_id"].to_numpy(), NO_TRACK)
             table.write(batch.set_column(column, PUNCTA.field(column), pa.array(track_id)))
-            _add_frames(statistics, batch.filter(pa.array(track_id != NO_TRACK)))
+            add_frames(statistics, batch.filter(pa.array(track_id != NO_TRACK)))
         n_puncta = table.n_rows
     n_events, n_orphans = np.zeros(len(tracks), np.int64), 0
     with TableFiles(folder, "calcium_events", EVENTS, csv) as table:
@@ -86,7 +87,11 @@ def _write_tables(journal: Journal, folder: Path, csv: bool) -> Folded:
             table.write(kept)
             np.add.at(n_events, tracks.row_of(kept["track_id"]), 1)
             n_orphans += len(batch) - len(kept)
-    _write_tracks(folder, csv, statistics.table(), tracks, n_events)
+    with TableFiles(folder, "calcium_transients", TRANSIENTS, csv) as table:
+        for batch in journal.batches("calcium_transients"):
+            table.write(batch)
+        n_transients = table.n_rows
+    write_tracks(folder, csv, statistics.table(), tracks, n_events)
     frames = _write_frames(journal, folder, csv)
     warnings = []
     if journal.torn:
@@ -102,20 +107,23 @@ def _write_tables(journal: Journal, folder: Path, csv: bool) -> Folded:
         "tracks": len(tracks),
         "calcium_events": int(n_events.sum()),
         "calcium_events_dropped": n_orphans,
+        "calcium_transients": n_transients,
     }
-    return Folded(counts, frames, warnings)
+    shares = statistics.mobility_shares() if len(tracks) else {}
+    mobility = {name: asdict(share) for name, share in shares.items()}
+    return Folded(counts, mobility, frames, warnings)
 
 
-def _add_frames(statistics: TrackStatistics, observed: pa.RecordBatch) -> None:
-    """Feed a batch of tracked puncta, in order of frame, to the statistics frame by frame."""
-    names = ("frame", "time_s", "track_id", "x_nm", "y_nm", "photons")
+def add_frames(statistics: TrackStatistics, observed: pa.RecordBatch | pa.Table) -> None:
+    """Feed tracked puncta, in order of frame and whole frames, to the statistics frame by frame."""
+    names = ("frame", "time_s", "track_id", "x_nm", "y_nm", "x_sd_nm", "y_sd_nm", "photons")
     frame, time_s, *columns = (observed[name].to_numpy() for name in names)
     starts = np.flatnonzero(np.diff(frame, prepend=-1))
     for start, stop in pairwise([*starts.tolist(), len(frame)]):
         statistics.add(int(frame[start]), float(time_s[start]), *(c[start:stop] for c in columns))
 
 
-def _write_tracks(
+def write_tracks(
     folder: Path, csv: bool, statistics: pd.DataFrame, tracks: ConfirmedTracks, n_events: Ids
 ) -> None:
     """Motion of each track, and its calcium events per second of its life (NaN for a life of one frame)."""

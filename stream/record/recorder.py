@@ -11,7 +11,7 @@ from stream.record.journal import JournalWriter
 from stream.record.provenance import RunStart, describe
 from stream.record.run import JOURNAL, RUN_JSON, Info, cannot_write, write_info
 from stream.record.tables import STAGES, rows, schemas
-from stream.results import CalciumEvent, FrameResult, StreamError
+from stream.results import CalciumEvent, CalciumTransient, FrameResult, StreamError
 
 FLUSH_S = 0.5
 FLUSH_PUNCTA = 10_000
@@ -89,8 +89,8 @@ class Recorder:
             self.flush()
         self._spent_s += time.perf_counter() - now_s
 
-    def flush(self, events: Sequence[CalciumEvent] = ()) -> None:
-        """Write what is collected, and `events` besides; call it when the stream pauses.
+    def flush(self, events: Sequence[CalciumEvent] = (), transients: Sequence[CalciumTransient] = ()) -> None:
+        """Write what is collected, and these besides; call it when the stream pauses.
 
         Raises
         ------
@@ -100,9 +100,9 @@ class Recorder:
         if self._problem is not None:
             raise self._problem
         self._flushed_s = time.perf_counter()
-        if not self._results and not events:
+        if not (self._results or events or transients):
             return
-        batches = rows(self._results, self._elapsed_s, events, self._pixel_size_nm, self._stages)
+        batches = rows(self._results, self._elapsed_s, events, transients, self._pixel_size_nm, self._stages)
         try:
             self._journal.write(batches)
         except OSError as error:
@@ -119,6 +119,7 @@ class Recorder:
         missing: Mapping[str, int] | None = None,
         warnings: Sequence[str] = (),
         events: Sequence[CalciumEvent] = (),
+        transients: Sequence[CalciumTransient] = (),
         source: Mapping[str, Any] | None = None,
     ) -> Info:
         """Fold the journal into tables and write the final `run.json`, which is returned.
@@ -136,8 +137,8 @@ class Recorder:
             Lost frames by cause, in words.
         warnings
             More sentences for people.
-        events
-            Calcium events that ended with the run.
+        events, transients
+            Calcium events and transients that ended with the run.
         source
             What the source reported of itself at the end, e.g. its CPU time a frame.
 
@@ -148,7 +149,7 @@ class Recorder:
         """
         if self._finished is not None:
             return self._finished
-        self._close_journal(events)
+        self._close_journal(events, transients)
         if self._problem is not None and not state.startswith("failed"):
             state = f"failed: {self._problem}"
         info = {
@@ -167,7 +168,7 @@ class Recorder:
             raise
         return self._finished
 
-    def _close_journal(self, events: Sequence[CalciumEvent]) -> None:
+    def _close_journal(self, events: Sequence[CalciumEvent], transients: Sequence[CalciumTransient]) -> None:
         """Write the last rows; a full disk now is a failed run, not a reason to lose its results."""
         if self._closed:
             return
@@ -175,7 +176,7 @@ class Recorder:
         began_s = time.perf_counter()
         try:
             if self._problem is None:
-                self.flush(events)
+                self.flush(events, transients)
             self._journal.close()
         except StreamError:
             with suppress(OSError):

@@ -159,6 +159,10 @@ class Run:
         """One row a calcium event."""
         return self._table("calcium_events")
 
+    def transients(self) -> pd.DataFrame:
+        """One row a calcium transient anywhere in the field, whether or not a punctum is there, waves too."""
+        return self._table("calcium_transients")
+
     def frames(self) -> pd.DataFrame:
         """One row a frame: times, missing frames before it, time each stage took."""
         return self._table("frames")

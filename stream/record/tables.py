@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import DTypeLike, NDArray
 
-from stream.results import NO_TRACK, CalciumEvent, FrameResult
+from stream.results import NO_TRACK, CalciumEvent, CalciumTransient, FrameResult
 
 Array = NDArray[Any]
 Arrays = list[Array]
@@ -42,6 +42,7 @@ TRAJECTORIES = pa.schema(
         *_POSITION,
         ("observed", pa.int8()),
         ("calcium_dff", pa.float32()),
+        ("calcium_state", pa.int8()),
     ]
 )
 TRACK_LOG = pa.schema([("track_id", pa.int64()), ("frame", pa.int64()), ("what", pa.string())])
@@ -54,9 +55,30 @@ EVENTS = pa.schema(
         ("end_frame", pa.int64()),
         ("onset_s", pa.float64()),
         ("duration_s", pa.float64()),
+        ("rise_s", pa.float64()),
+        ("decay_s", pa.float64()),
+        ("amplitude_dff", pa.float32()),
+        ("area_dff_s", pa.float32()),
+        ("snr", pa.float32()),
+        ("calcium_probability", pa.float32()),
+        ("in_wave", pa.int8()),
+        *_POSITION,
+    ]
+)
+TRANSIENTS = pa.schema(
+    [
+        ("transient_id", pa.int64()),
+        ("onset_frame", pa.int64()),
+        ("peak_frame", pa.int64()),
+        ("end_frame", pa.int64()),
+        ("onset_s", pa.float64()),
+        ("duration_s", pa.float64()),
+        *_POSITION,
         ("amplitude_dff", pa.float32()),
         ("snr", pa.float32()),
-        *_POSITION,
+        ("area_um2", pa.float32()),
+        ("is_wave", pa.int8()),
+        ("in_wave", pa.int8()),
     ]
 )
 TRACKS = pa.schema(
@@ -66,8 +88,13 @@ TRACKS = pa.schema(
         ("last_frame", pa.int64()),
         ("n_observed", pa.int64()),
         ("diffusion_um2_s", pa.float64()),
+        ("diffusion_low_um2_s", pa.float64()),
+        ("diffusion_high_um2_s", pa.float64()),
         ("alpha", pa.float64()),
         ("mobility", pa.string()),
+        ("mobility_probability", pa.float64()),
+        ("confinement_probability", pa.float64()),
+        ("confinement_nm", pa.float64()),
         ("n_events", pa.int64()),
         ("event_rate_hz", pa.float64()),
         ("mean_photons", pa.float64()),
@@ -100,6 +127,7 @@ def schemas(stages: Sequence[str] = STAGES) -> dict[str, pa.Schema]:
         "trajectories": TRAJECTORIES,
         "track_log": TRACK_LOG,
         "calcium_events": EVENTS,
+        "calcium_transients": TRANSIENTS,
         "frames": frames_schema(stages),
     }
 
@@ -108,15 +136,19 @@ def rows(
     results: Sequence[FrameResult],
     elapsed_s: Sequence[float],
     events: Sequence[CalciumEvent],
+    transients: Sequence[CalciumTransient],
     pixel_size_nm: float,
     stages: Sequence[str],
 ) -> dict[str, pa.RecordBatch]:
-    """Rows of every table for consecutive results, recorded at `elapsed_s`, and for events besides theirs."""
+    """Rows of every table for consecutive results, recorded at `elapsed_s`, and for what ended besides."""
     columns = {
         "puncta": _puncta(results, pixel_size_nm),
         "trajectories": _trajectories(results, pixel_size_nm),
         "track_log": _track_log(results),
         "calcium_events": _events([*(e for r in results for e in r.calcium.events), *events], pixel_size_nm),
+        "calcium_transients": _transients(
+            [*(t for r in results for t in r.calcium.transients), *transients], pixel_size_nm
+        ),
         "frames": _frames(results, elapsed_s, stages),
     }
     return {
@@ -168,6 +200,7 @@ def _trajectories(results: Sequence[FrameResult], pixel_size_nm: float) -> Array
         _join(r.localizations.x_px for r in results),
         _join(r.localizations.y_px for r in results),
         _join(r.calcium.dff for r in results),
+        _join((r.calcium.state for r in results), np.int8),
     ]
     gaps = [
         *_frame_and_time(results, [len(r.tracks.gap_track_id) for r in results]),
@@ -175,15 +208,16 @@ def _trajectories(results: Sequence[FrameResult], pixel_size_nm: float) -> Array
         _join(r.tracks.gap_x_px for r in results),
         _join(r.tracks.gap_y_px for r in results),
         _join(r.calcium.gap_dff for r in results),
+        _join((r.calcium.gap_state for r in results), np.int8),
     ]
     both = [np.concatenate([s[tracked], g]) for s, g in zip(seen, gaps, strict=True)]
     observed = np.zeros(len(both[0]), np.int8)
     observed[: np.count_nonzero(tracked)] = 1
     order = np.argsort(both[0], kind="stable")
-    frame, time_s, track_id, x_px, y_px, dff = (column[order] for column in both)
+    frame, time_s, track_id, x_px, y_px, dff, state = (column[order] for column in both)
     x_nm = x_px.astype(np.float64) * pixel_size_nm
     y_nm = y_px.astype(np.float64) * pixel_size_nm
-    return [track_id, frame, time_s, x_nm, y_nm, observed[order], dff]
+    return [track_id, frame, time_s, x_nm, y_nm, observed[order], dff, state]
 
 
 def _track_log(results: Sequence[FrameResult]) -> Arrays:
@@ -206,10 +240,33 @@ def _events(events: Sequence[CalciumEvent], pixel_size_nm: float) -> Arrays:
         np.array([e.end_frame for e in events], np.int64),
         np.array([e.onset_s for e in events], np.float64),
         np.array([e.end_s - e.onset_s for e in events], np.float64),
+        np.array([e.rise_s for e in events], np.float64),
+        np.array([e.decay_s for e in events], np.float64),
         np.array([e.amplitude_dff for e in events], np.float32),
+        np.array([e.area_dff_s for e in events], np.float32),
         np.array([e.snr for e in events], np.float32),
+        np.array([e.calcium_probability for e in events], np.float32),
+        np.array([e.in_wave for e in events], np.int8),
         np.array([e.x_px for e in events], np.float64) * pixel_size_nm,
         np.array([e.y_px for e in events], np.float64) * pixel_size_nm,
+    ]
+
+
+def _transients(transients: Sequence[CalciumTransient], pixel_size_nm: float) -> Arrays:
+    return [
+        np.array([t.transient_id for t in transients], np.int64),
+        np.array([t.onset_frame for t in transients], np.int64),
+        np.array([t.peak_frame for t in transients], np.int64),
+        np.array([t.end_frame for t in transients], np.int64),
+        np.array([t.onset_s for t in transients], np.float64),
+        np.array([t.end_s - t.onset_s for t in transients], np.float64),
+        np.array([t.x_px for t in transients], np.float64) * pixel_size_nm,
+        np.array([t.y_px for t in transients], np.float64) * pixel_size_nm,
+        np.array([t.amplitude_dff for t in transients], np.float32),
+        np.array([t.snr for t in transients], np.float32),
+        np.array([t.area_px for t in transients], np.float64) * (pixel_size_nm / 1000) ** 2,
+        np.array([t.is_wave for t in transients], np.int8),
+        np.array([t.in_wave for t in transients], np.int8),
     ]
 
 

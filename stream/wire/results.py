@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.localizations import COLUMNS, Localizations
-from stream.results import CalciumEvent, CalciumUpdate, FrameResult, TrackUpdate
+from stream.results import CalciumEvent, CalciumTransient, CalciumUpdate, FrameResult, TrackUpdate
 from stream.wire.envelope import (
     MAX_MESSAGE_BYTES,
     VERSION,
@@ -43,9 +43,12 @@ class ResultMessage(Message, frozen=True):
     dropped: list[int]
     dff: bytes
     is_open: bytes
+    state: bytes
     gap_dff: bytes
     gap_is_open: bytes
+    gap_state: bytes
     events: list[CalciumEvent]
+    transients: list[CalciumTransient]
     stage_ms: dict[str, float]
     latency_ms: float
 
@@ -71,9 +74,12 @@ def encode_result(result: FrameResult) -> list[Buffer]:
         dropped=tracks.dropped.tolist(),
         dff=_pack(calcium.dff, "<f4"),
         is_open=_pack(calcium.is_open, "u1"),
+        state=_pack(calcium.state, "i1"),
         gap_dff=_pack(calcium.gap_dff, "<f4"),
         gap_is_open=_pack(calcium.gap_is_open, "u1"),
+        gap_state=_pack(calcium.gap_state, "i1"),
         events=list(calcium.events),
+        transients=list(calcium.transients),
         stage_ms=dict(result.stage_ms),
         latency_ms=result.latency_ms,
     )
@@ -98,9 +104,10 @@ def decode_result(parts: Sequence[Buffer]) -> FrameResult:
     gap_xy = _unpack(m.gap_xy, "<f4", 2)
     dff, is_open = _unpack(m.dff, "<f4"), _unpack(m.is_open, "u1") != 0
     gap_dff, gap_is_open = _unpack(m.gap_dff, "<f4"), _unpack(m.gap_is_open, "u1") != 0
-    if not len(table) == len(track_id) == len(dff) == len(is_open):
+    state, gap_state = _unpack(m.state, "i1"), _unpack(m.gap_state, "i1")
+    if not len(table) == len(track_id) == len(dff) == len(is_open) == len(state):
         raise WireError("the columns of the localizations differ in length")
-    if not len(gap_track_id) == len(gap_xy) == len(gap_dff) == len(gap_is_open):
+    if not len(gap_track_id) == len(gap_xy) == len(gap_dff) == len(gap_is_open) == len(gap_state):
         raise WireError("the columns of the tracks in a gap differ in length")
     try:
         changes = [np.asarray(ids, np.int64) for ids in (m.born, m.confirmed, m.died, m.dropped)]
@@ -112,7 +119,9 @@ def decode_result(parts: Sequence[Buffer]) -> FrameResult:
         missing_before=m.missing_before,
         localizations=Localizations.from_table(table),
         tracks=TrackUpdate(track_id, gap_track_id, gap_xy[:, 0].copy(), gap_xy[:, 1].copy(), *changes),
-        calcium=CalciumUpdate(dff, is_open, gap_dff, gap_is_open, tuple(m.events)),
+        calcium=CalciumUpdate(
+            dff, is_open, state, gap_dff, gap_is_open, gap_state, tuple(m.events), tuple(m.transients)
+        ),
         stage_ms=m.stage_ms,
         latency_ms=m.latency_ms,
     )

@@ -37,6 +37,7 @@ def test_movies_do_not_mix_though_they_share_an_engine(
 ) -> None:
     small = SimulationConfig(image_size=(32, 32), n_frames=24)
     monkeypatch.setattr(calcium, "CONDITIONS", {"first": small, "again": small})
+    monkeypatch.setattr(calcium, "run_events", lambda *_: [])
     scores = calcium.run(None, Console(width=220), 1, exported)
     figures = [(s.n_open, s.n_closed, s.true_positive, s.false_positive) for s in scores]
     assert figures[:2] == figures[2:]

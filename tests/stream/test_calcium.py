@@ -1,3 +1,6 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,9 +8,9 @@ from hypothesis import strategies as st
 
 from model.localizations import Localizations
 from model.optics import add_gaussians
-from stream.calcium import CalciumDetector
+from stream.calcium import HEIR_FRAMES, CalciumDetector
 from stream.config import CalciumConfig, TrackerConfig
-from stream.results import NO_IDS, TrackUpdate
+from stream.results import EVENT_COLUMNS, NO_IDS, TrackUpdate
 from stream.tracker import Tracker
 
 INTERVAL_S = 0.05
@@ -104,32 +107,37 @@ def test_transients_are_found_where_and_when_they_are():
     movie = Movie(1)
     events, updates = detect(movie)
     assert event_f1(movie, events) > 0.95
-    # The core averages over the cloud: a share s²/(s² + σ²) of its centre's ΔF/F0 is left.
-    share = SPOT_PX**2 / (SPOT_PX**2 + CalciumConfig().core_sigma_px ** 2)
-    # The filter lifts a steady signal √((1 + ρ)/(1 − ρ)) = 2 times further above the noise.
-    last_seen_dff = CalciumConfig().off_z / 2 * np.std([updates[s].dff for s in range(1, 20)])
-    onset_errors, end_errors, amplitude_ratios = [], [], []
+    onset_errors, end_errors, amplitude_ratios, decay_ratios, area_ratios = [], [], [], [], []
     for event in events:
         of_track = [e for e in movie.events if e[0] == event.track_id]
         _, onset, amplitude, tau = min(of_track, key=lambda e: abs(e[1] - event.onset_frame))
+        if abs(event.onset_frame - onset) > 3:
+            continue  # a false one; F1 counts those
         onset_errors.append(event.onset_frame - onset)
-        end_errors.append(event.end_frame - onset - tau * np.log(share * amplitude / last_seen_dff))
-        amplitude_ratios.append(event.amplitude_dff / (share * amplitude))
+        end_errors.append(event.end_frame - onset - np.floor(tau * np.log(10)))
+        amplitude_ratios.append(event.amplitude_dff / amplitude)
+        decay_ratios.append(event.decay_s / (tau * INTERVAL_S))
+        course = np.exp(-np.arange(event.end_frame - onset + 1) / tau)
+        area_ratios.append(event.area_dff_s / (amplitude * course.sum() * INTERVAL_S))
         assert event.onset_frame <= event.peak_frame < event.end_frame
+        assert event.rise_s == pytest.approx(0.8 * INTERVAL_S)  # it jumps
+        assert event.calcium_probability > 0.5
+        assert not event.in_wave
         assert event.onset_s == pytest.approx(event.onset_frame * INTERVAL_S)
         assert event.snr > CalciumConfig().on_z
         assert np.hypot(*(movie.xy[event.track_id] - (event.x_px, event.y_px))) < 1
         assert updates[event.peak_frame + 1].is_open[event.track_id]
     assert np.mean(np.abs(onset_errors) <= 1) > 0.95
-    assert abs(np.median(end_errors)) <= 2.5
-    assert np.median(amplitude_ratios) == pytest.approx(1.0, abs=0.15)
-    assert np.std(amplitude_ratios) < 0.2
+    assert abs(np.median(end_errors)) <= 1.5
+    for ratios in (amplitude_ratios, decay_ratios, area_ratios):
+        assert np.median(ratios) == pytest.approx(1.0, abs=0.05)
+    assert np.std(amplitude_ratios) < 0.15
 
 
 def test_waves_bleaching_and_sparks_beside_puncta_are_no_events():
     movie = Movie(2, waves=2, n_sparks=40)
     movie.events.clear()
-    assert len(detect(movie)[0]) <= 2  # of 40 sparks, and two waves over 25 puncta
+    assert len(detect(movie)[0]) <= 3  # of 40 sparks, and two waves over 25 puncta
 
 
 def test_events_are_found_among_waves_and_sparks():
@@ -196,14 +204,14 @@ def test_dark_and_dim_frames_poison_nothing(dark, level, offset):
 def test_a_channel_too_dim_to_measure_has_no_false_events(level):
     events, dff, _ = quiet_channel(np.full(300, level))
     assert len(events) <= 3  # in 30,000 samples
-    assert np.isnan(dff).mean() > (0.98 if level <= 0.3 else 0.0)
+    assert np.isnan(dff).mean() > 0.98 or level > 0.3
     assert all(e.amplitude_dff < 2.5 for e in events)
 
 
-def bright(x, y, dff, seed):
+def bright(x, y, dff, seed, sigma=SPOT_PX):
     image = np.full((40, 40), 50.0, np.float32)
-    light = np.array([dff * 50 * 2 * np.pi * SPOT_PX**2])
-    add_gaussians(image, np.array([x]), np.array([y]), light, np.array([SPOT_PX]))
+    light = np.array([dff * 50 * 2 * np.pi * sigma**2])
+    add_gaussians(image, np.array([x], float), np.array([y], float), light, np.array([sigma]))
     return np.random.default_rng(seed).poisson(image).astype(np.float32)
 
 
@@ -218,11 +226,102 @@ def test_gaps_are_measured_too_and_death_ends_an_event():
         in_gap = update([], gap=[7], at=[[20.0, 20.0]])
         result = detector.step(seq, seq * INTERVAL_S, image, Localizations.empty(), in_gap)
     assert result.gap_is_open.tolist() == [True]
-    assert result.gap_dff[0] == pytest.approx(0.64, abs=0.2)
-    gone = update([], died=[7])
-    (event,) = detector.step(33, 1.65, bright(20, 20, 0, 33), Localizations.empty(), gone).events
+    assert result.gap_dff[0] == pytest.approx(1.0, abs=0.2)
+    events = []
+    for seq in range(33, 33 + HEIR_FRAMES + 1):  # an heir might come
+        gone = update([], died=[7] if seq == 33 else NO_IDS)
+        events += detector.step(
+            seq, seq * INTERVAL_S, bright(20, 20, 0, seq), Localizations.empty(), gone
+        ).events
+    (event,) = events
     assert (event.track_id, event.onset_frame, event.end_frame) == (7, 30, 32)
+    assert event.amplitude_dff == pytest.approx(1.0, abs=0.2)
     assert detector.flush() == ()
+
+
+def test_a_track_lost_in_an_event_leaves_it_to_the_next_one():
+    detector, found = CalciumDetector(CalciumConfig()), spots([[20.0, 20.0]])
+    events = []
+    for seq in range(80):
+        image = bright(20, 20, np.exp(-(seq - 30) / 6) if seq >= 30 else 0.0, seq)
+        track = 7 if seq < 33 else 8
+        tracks = update(
+            [track], confirmed=[track] if seq in (2, 36) else NO_IDS, died=[7] if seq == 33 else NO_IDS
+        )
+        events += detector.step(seq, seq * INTERVAL_S, image, found, tracks).events
+    (event,) = events  # one, though two tracks saw it
+    assert (event.track_id, event.onset_frame) == (7, 30)
+    assert event.decay_s == pytest.approx(6 * INTERVAL_S, rel=0.2)
+
+
+def test_what_was_there_before_a_track_began_is_no_event_but_its_onset_is_looked_up():
+    for onset, n_events in ((37, 1), (20, 0)):  # 3 frames before the track, and longer ago than is kept
+        detector, events = CalciumDetector(CalciumConfig()), []
+        for seq in range(100):
+            image = bright(20, 20, np.exp(-(seq - onset) / 15) if seq >= onset else 0.0, seq)
+            known = seq >= 40
+            tracks = update([7] if known else [], confirmed=[7] if seq == 42 else NO_IDS)
+            found = spots([[20.0, 20.0]]) if known else Localizations.empty()
+            events += detector.step(seq, seq * INTERVAL_S, image, found, tracks).events
+        assert len(events) == n_events
+        assert all(abs(e.onset_frame - onset) <= 1 for e in events)
+
+
+def test_a_second_opening_ends_the_first_event():
+    detector, found, events = CalciumDetector(CalciumConfig()), spots([[20.0, 20.0]]), []
+    for seq in range(100):
+        dff = sum(a * np.exp(-(seq - onset) / 8) for onset, a in ((30, 1.0), (42, 0.8)) if seq >= onset)
+        tracks = update([7], confirmed=[7] if seq == 2 else NO_IDS)
+        events += detector.step(seq, seq * INTERVAL_S, bright(20, 20, dff, seq), found, tracks).events
+    assert [e.onset_frame for e in events] == [30, 42]
+    assert events[0].end_frame < 42
+
+
+def test_a_neighbours_event_is_told_once():
+    """Two puncta 5 px apart; the cloud of one covers the other."""
+    detector, events = CalciumDetector(CalciumConfig()), []
+    found = spots([[18.0, 20.0], [23.0, 20.0]])
+    for seq in range(80):
+        dff = 1.0 * np.exp(-(seq - 30) / 8) if seq >= 30 else 0.0
+        tracks = update([7, 8], confirmed=[7, 8] if seq == 2 else NO_IDS)
+        image = bright(18, 20, dff, seq, sigma=3.0)
+        events += detector.step(seq, seq * INTERVAL_S, image, found, tracks).events
+    assert [e.track_id for e in events] == [7]
+    assert events[0].amplitude_dff == pytest.approx(1.0, abs=0.15)
+
+
+def faint(seq):
+    """A rise that the trace alone cannot tell from noise for sure."""
+    return bright(20, 20, 0.16 * np.exp(-(seq - 30) / 8) if seq >= 30 else 0.0, seq + 17)
+
+
+@pytest.mark.parametrize(("probability", "n_events"), [(0.98, 1), (0.01, 0), (np.nan, 0)])
+def test_the_network_has_a_say(probability, n_events):
+    detector, events = CalciumDetector(CalciumConfig()), []
+    for seq in range(80):
+        found = replace(
+            spots([[20.0, 20.0]]),
+            calcium_probability=np.array([probability if 30 <= seq < 45 else 0.01], np.float32),
+        )
+        tracks = update([7], confirmed=[7] if seq == 2 else NO_IDS)
+        events += detector.step(seq, seq * INTERVAL_S, faint(seq), found, tracks).events
+    assert len(events) == n_events
+    assert all(0.5 <= e.calcium_probability <= 1 for e in events)
+
+
+@pytest.mark.parametrize("during", [(31, True), (60, False)])
+def test_an_event_in_a_wave_is_flagged(during):
+    frame, flagged = during
+    detector, found, events = CalciumDetector(CalciumConfig()), spots([[20.0, 20.0]]), []
+    everywhere = SimpleNamespace(transients=(), in_wave=lambda x, _y: np.full(len(x), at == frame))
+    detector._field = SimpleNamespace(step=lambda *_: everywhere)
+    for at in range(80):
+        image = bright(
+            20, 20, min(1.0, (at - 29) / 3) * np.exp(-max(at - 32, 0) / 8) if at >= 30 else 0.0, at
+        )
+        tracks = update([7], confirmed=[7] if at == 2 else NO_IDS)
+        events += detector.step(at, at * INTERVAL_S, image, found, tracks).events
+    assert [e.in_wave for e in events] == [flagged]
 
 
 @pytest.mark.parametrize("fate", ["confirmed", "dropped", "flushed"])
@@ -235,7 +334,8 @@ def test_events_of_tentative_tracks_wait(fate):
     assert events == []
     if fate == "confirmed":
         (event,) = detector.step(60, 3.0, bright(20, 20, 0, 60), found, update([3], confirmed=[3])).events
-        assert (event.event_id, event.onset_frame) == (0, 30)
+        assert event.event_id == 0
+        assert abs(event.onset_frame - 30) <= 1
     elif fate == "dropped":
         gone = update([], dropped=[3])
         assert detector.step(60, 3.0, bright(20, 20, 0, 60), Localizations.empty(), gone).events == ()
@@ -299,13 +399,4 @@ def test_updates_fit_any_tracks(seed, level, skip):
         assert event.track_id in confirmed
         assert event.onset_frame <= event.peak_frame
         assert 2 <= event.end_frame - event.onset_frame + 1 <= 10 + skip
-        values = (
-            event.onset_s,
-            event.peak_s,
-            event.end_s,
-            event.amplitude_dff,
-            event.snr,
-            event.x_px,
-            event.y_px,
-        )
-        assert np.isfinite(values).all()
+        assert np.isfinite([getattr(event, name) for name in EVENT_COLUMNS]).all()

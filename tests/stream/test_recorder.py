@@ -20,7 +20,7 @@ from stream.record.tables import EVENTS, PUNCTA, TRACKS, TRAJECTORIES
 from stream.results import CalciumEvent, CalciumUpdate, FrameResult, StreamError, TrackUpdate
 
 PIXEL_NM = 110.0
-TABLES = ["puncta", "trajectories", "tracks", "calcium_events", "frames"]
+TABLES = ["puncta", "trajectories", "tracks", "calcium_events", "calcium_transients", "frames"]
 START = RunStart(
     RunConfig(),
     SourceInfo("movie", (2, 64, 64), None, 0.1, PIXEL_NM, 16, "test"),
@@ -44,7 +44,8 @@ def frame_result(seq, track_id, gap_track_id=(), *, born=(), confirmed=(), dropp
     )
     dff = rng.normal(0, 1, n + n_gap).astype(np.float32)
     shut = np.zeros(n + n_gap, np.bool_)
-    calcium = CalciumUpdate(dff[:n], shut[:n], dff[n:], shut[n:], tuple(events))
+    state = rng.integers(-1, 2, n + n_gap).astype(np.int8)
+    calcium = CalciumUpdate(dff[:n], shut[:n], state[:n], dff[n:], shut[n:], state[n:], tuple(events))
     localizations = Localizations.from_table(rng.uniform(0, 64, (n, 9)).astype(np.float32))
     stage_ms = {"engine": 3.0, "tracker": 1.0}
     return FrameResult(seq, seq / 10, missing, localizations, tracks, calcium, stage_ms, 5.0 + seq)
@@ -52,7 +53,23 @@ def frame_result(seq, track_id, gap_track_id=(), *, born=(), confirmed=(), dropp
 
 def event(event_id, track_id, frame):
     return CalciumEvent(
-        event_id, track_id, frame, frame, frame + 2, frame / 10, frame / 10, frame / 10 + 0.2, 0.5, 6, 3, 4
+        event_id=event_id,
+        track_id=track_id,
+        onset_frame=frame,
+        peak_frame=frame,
+        end_frame=frame + 2,
+        onset_s=frame / 10,
+        peak_s=frame / 10,
+        end_s=frame / 10 + 0.2,
+        amplitude_dff=0.5,
+        rise_s=0.08,
+        decay_s=0.1,
+        area_dff_s=0.07,
+        snr=6,
+        calcium_probability=0.9,
+        in_wave=False,
+        x_px=3,
+        y_px=4,
     )
 
 
@@ -86,25 +103,31 @@ def expected(results):
     puncta, trajectories, events = [], [], []
     for r in results:
         table, update = r.localizations.table().astype(np.float64), r.tracks
-        for (x, y, x_sd, y_sd, photons, background, sigma, p, calcium_p), t, dff in zip(
-            table, update.track_id.tolist(), r.calcium.dff, strict=True
+        for (x, y, x_sd, y_sd, photons, background, sigma, p, calcium_p), t, dff, state in zip(
+            table, update.track_id.tolist(), r.calcium.dff, r.calcium.state, strict=True
         ):
             nm = [x * PIXEL_NM, y * PIXEL_NM]
             widths = [x_sd * PIXEL_NM, y_sd * PIXEL_NM, photons, background, sigma * PIXEL_NM]
             track = t if t in last_seen else -1
             puncta.append([r.seq, r.time_s, track, *nm, *widths, p, dff, calcium_p])
             if track >= 0:
-                trajectories.append([t, r.seq, r.time_s, *nm, 1, dff])
-        for t, x, y, dff in zip(
-            update.gap_track_id.tolist(), update.gap_x_px, update.gap_y_px, r.calcium.gap_dff, strict=True
-        ):
+                trajectories.append([t, r.seq, r.time_s, *nm, 1, dff, state])
+        gaps = (
+            update.gap_x_px * PIXEL_NM,
+            update.gap_y_px * PIXEL_NM,
+            r.calcium.gap_dff,
+            r.calcium.gap_state,
+        )
+        for t, x_nm, y_nm, dff, state in zip(update.gap_track_id.tolist(), *gaps, strict=True):
             if r.seq < last_seen.get(t, -1):
-                trajectories.append([t, r.seq, r.time_s, float(x) * PIXEL_NM, float(y) * PIXEL_NM, 0, dff])
+                trajectories.append([t, r.seq, r.time_s, x_nm, y_nm, 0, dff, state])
         for e in r.calcium.events:
             if e.onset_frame <= last_seen.get(e.track_id, -1):
                 frames = [e.onset_frame, e.peak_frame, e.end_frame, e.onset_s, e.end_s - e.onset_s]
                 nm = [e.x_px * PIXEL_NM, e.y_px * PIXEL_NM]
-                events.append([e.event_id, e.track_id, *frames, e.amplitude_dff, e.snr, *nm])
+                course = [e.rise_s, e.decay_s, e.amplitude_dff, e.area_dff_s]
+                told = [e.snr, e.calcium_probability, e.in_wave]
+                events.append([e.event_id, e.track_id, *frames, *course, *told, *nm])
     return puncta, trajectories, events, last_seen
 
 
@@ -240,6 +263,7 @@ def test_run_json_tells_counts_timings_and_what_was_dropped(tmp_path):
         "tracks": 1,
         "calcium_events": 1,
         "calcium_events_dropped": 2,
+        "calcium_transients": 0,
     }
     assert info["timings"]["latency_ms"] == pytest.approx({"p50": 6.0, "p95": 8.7, "p99": 8.94})
     assert set(info["timings"]["stage_share"]) == {"engine", "tracker", "recorder"}

@@ -2,87 +2,95 @@ import numpy as np
 import pytest
 
 from model.optics import add_gaussians
-from stream.sampling import N_OCTANTS, sample
+from stream.origin import template_gain
+from stream.sampling import RADIUS_PX, SIDE, sample
 
-ANNULUS = (5.5, 8.5)
-
-
-def ratios(image, x, y):
-    ratio, shot_sd = sample(image.astype(np.float32), np.array(x, float), np.array(y, float), 1.5, ANNULUS)
-    return ratio, shot_sd
+NOBODY = np.empty(0), np.empty(0), np.empty(0), np.empty(0, np.intp)
 
 
-def test_core_and_octants_against_direct_sums():
-    rng = np.random.default_rng(1)
-    image = rng.uniform(5, 50, (40, 50))
-    x, y = 21.3, 18.8
-    rows, columns = np.mgrid[:40, :50]
-    distance = np.hypot(columns - x, rows - y)
-    weight = np.where(distance <= 4.5, np.exp(-(distance**2) / (2 * 1.5**2)), 0)
-    annulus = image[(distance >= 5.5) & (distance <= 8.5)].mean()
-    angle = np.arctan2(rows - y, columns - x)
-    octant = np.floor(angle / (np.pi / 4)).astype(int) % 8
-    ring = (distance >= 3) & (distance <= 5)
-    ratio, _ = ratios(image, [x], [y])
-    assert ratio[0, 0] == pytest.approx((weight * image).sum() / weight.sum() / annulus)
-    expected = [image[ring & (octant == k)].mean() / annulus for k in range(8)]
-    np.testing.assert_allclose(np.sort(ratio[0, 1:]), np.sort(expected))
+def heights(image, x, y, level=20.0, sources=NOBODY, sigma=2.0):
+    reference = np.full(image.shape, level, np.float32)
+    at = np.array(x, float), np.array(y, float)
+    return sample(image.astype(np.float32), reference, at, sigma, sources)
 
 
-def test_brightness_of_the_whole_image_cancels():
-    image = np.random.default_rng(2).uniform(5, 50, (30, 30))
-    np.testing.assert_allclose(
-        ratios(image, [15.2], [14.9])[0], ratios(7 * image, [15.2], [14.9])[0], rtol=1e-5
-    )
+def cloud(x, y, dff, sigma, level=20.0, side=48):
+    image = np.full((side, side), level, np.float32)
+    light = np.array([dff * level * 2 * np.pi * sigma**2])
+    add_gaussians(image, np.array([x]), np.array([y]), light, np.array([sigma]))
+    return image
 
 
-def test_a_spot_reads_the_same_wherever_it_lies_within_a_pixel():
-    shift = np.linspace(-0.5, 0.5, 11)
-    values = []
-    for s in shift:
-        image = np.full((40, 40), 20.0, np.float32)
-        add_gaussians(image, np.array([20 + s]), np.array([20 - s]), np.array([500.0]), np.array([1.6]))
-        values.append(ratios(image, [20 + s], [20 - s])[0][0, 0])
-    assert np.ptp(values) < 0.02 * (np.mean(values) - 1)
+def test_a_cloud_over_a_brighter_level_reads_its_height():
+    height, level, _, _ = heights(cloud(23.3, 24.4, 0.5, 2.0) + 6.0, [23.3], [24.4])
+    assert height[0] == pytest.approx(0.5, rel=0.02)
+    assert level[0] == pytest.approx(1.3, rel=0.01)
 
 
-def test_shot_noise_is_predicted():
+@pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize("away", [0.0, 1.5])
+def test_clouds_of_other_widths_and_places_read_as_predicted(sigma, away):
+    height, *_ = heights(cloud(24 + away, 24.0, 1.0, sigma), [24.0], [24.0])
+    # Pixels average the light of narrow clouds.
+    assert height[0] == pytest.approx(template_gain(sigma, away, 2.0), rel=0.06)
+
+
+def test_a_known_neighbour_is_explained_away():
+    image = cloud(28.0, 24.0, 1.0, 3.0)
+    assert heights(image, [24.0], [24.0])[0][0] > 0.3
+    known = np.array([28.0]), np.array([24.0]), np.array([3.0]), np.array([1])
+    height, level, sd, patch = heights(image, [24.0], [24.0], sources=known)
+    assert abs(height[0]) < 0.03
+    assert level[0] == pytest.approx(1.0, abs=0.02)
+    alone = heights(np.full_like(image, 20.0), [24.0], [24.0])[2]
+    assert sd[0] > 1.05 * alone[0]  # what is shared is known less well
+    assert np.nanmax(np.abs(patch)) < 0.1
+
+
+def test_an_own_event_is_not_explained_away():
+    image = cloud(24.0, 24.0, 1.0, 2.0)
+    own = np.array([24.0]), np.array([24.0]), np.array([2.0]), np.array([0])
+    assert heights(image, [24.0], [24.0], sources=own)[0][0] == pytest.approx(1.0, rel=0.02)
+
+
+def test_the_lamp_cancels_when_the_reference_follows_it():
+    image = cloud(24.0, 24.0, 0.7, 2.0)
+    dim = heights(image, [24.0], [24.0])[0]
+    bright = heights(5 * image, [24.0], [24.0], level=100.0)[0]
+    np.testing.assert_allclose(dim, bright, rtol=1e-5)
+
+
+def test_noise_is_predicted():
     rng = np.random.default_rng(3)
-    sampled = [ratios(rng.poisson(20.0, (24, 24)), [11.7], [12.2]) for _ in range(400)]
-    measured = np.std([ratio[0, 0] for ratio, _ in sampled])
-    assert measured == pytest.approx(np.mean([sd[0] for _, sd in sampled]), rel=0.12)
+    for image in (np.full((40, 40), 20.0), cloud(20.0, 20.0, 2.0, 2.0, side=40)):
+        found = [heights(rng.poisson(image), [20.0], [20.0]) for _ in range(400)]
+        measured = np.std([height[0] for height, *_ in found])
+        assert measured == pytest.approx(np.mean([sd[0] for _, _, sd, _ in found]), rel=0.12)
+
+
+def test_patches_lie_around_the_nearest_pixel():
+    image = np.full((40, 40), 20.0)
+    image[17, 23] = 60.0
+    patch = heights(image, [22.8], [16.6])[3][0]
+    assert np.unravel_index(np.nanargmax(patch), patch.shape) == (RADIUS_PX, RADIUS_PX)
+    assert np.isnan(patch[0, 0])
+    assert patch.shape == (SIDE, SIDE)
 
 
 def test_borders_and_dark_images():
-    image = np.full((20, 30), 10.0)
-    x, y = [0.0, 29.0, -2.0, 400.0, np.nan, 15.0], [0.0, 19.0, 10.0, 10.0, 10.0, 10.0]
-    ratio, _ = ratios(image, x, y)
-    np.testing.assert_allclose(ratio[[0, 1, 2, 5], 0], 1.0)
-    assert np.isnan(ratio[[3, 4]]).all()
-    assert np.isfinite(ratio[5]).all()
-    assert 0 < np.isnan(ratio[0]).sum() < N_OCTANTS  # octants that lie outside
-    assert np.isnan(ratios(np.zeros((20, 30)), x, y)[0]).all()
-    assert np.isfinite(ratios(np.full((20, 30), 65535.0), [15.0], [10.0])[0]).all()
-    assert np.isnan(ratios(np.ones((2, 2)), [0.5], [0.5])[0]).all()  # no annulus
+    image = np.full((30, 40), 10.0)
+    x, y = [0.0, 39.0, -3.0, 400.0, np.nan, 20.0], [0.0, 29.0, 10.0, 10.0, 10.0, 15.0]
+    height = heights(image, x, y, level=10.0)[0]
+    np.testing.assert_allclose(height[[0, 1, 5]], 0.0, atol=1e-6)
+    assert np.isnan(height[[2, 3, 4]]).all()
+    assert np.isnan(heights(np.zeros((30, 40)), x, y)[0]).all()
+    assert np.isnan(heights(np.ones((3, 3)), [0.5], [0.5])[0]).all()  # too few pixels
 
 
-@pytest.mark.parametrize(("level", "share"), [(0.0, 0.0), (0.3, 0.0), (3.0, 1.0)])
-def test_only_a_bright_annulus_is_a_reference(level, share):
+@pytest.mark.parametrize(("level", "share"), [(0.0, 0.0), (0.2, 0.0), (3.0, 1.0)])
+def test_only_a_bright_image_is_measured(level, share):
     rng = np.random.default_rng(4)
     image = rng.poisson(level, (400, 400)) + rng.normal(0, 1.4, (400, 400))
     x, y = np.meshgrid(np.arange(10, 390, 19), np.arange(10, 390, 19))
-    measured = np.isfinite(ratios(image, x.ravel(), y.ravel())[0][:, 0]).mean()
+    measured = np.isfinite(heights(image, x.ravel(), y.ravel(), level=max(level, 0.1))[0]).mean()
     assert measured == pytest.approx(share, abs=0.02)
-
-
-def test_a_cloud_in_the_annulus_does_not_make_it_dark():
-    image = np.full((40, 40), 2.0, np.float32)
-    add_gaussians(image, np.array([27.0]), np.array([20.0]), np.array([5000.0]), np.array([2.0]))
-    assert np.isfinite(ratios(image, [20.0], [20.0])[0]).all()
-
-
-def test_predicted_shot_noise_does_not_depend_on_the_core():
-    image = np.full((40, 40), 20.0, np.float32)
-    at_rest = ratios(image, [20.0], [20.0])[1]
-    add_gaussians(image, np.array([20.0]), np.array([20.0]), np.array([800.0]), np.array([0.8]))
-    assert ratios(image, [20.0], [20.0])[1] == pytest.approx(at_rest, rel=1e-3)

@@ -36,9 +36,11 @@ def result(n=4, gaps=2) -> FrameResult:
         calcium=CalciumUpdate(
             rng.normal(size=n).astype(np.float32),
             rng.random(n) > 0.5,
+            rng.integers(-1, 2, n).astype(np.int8),
             rng.normal(size=gaps).astype(np.float32),
             rng.random(gaps) > 0.5,
-            (CalciumEvent(1, 4, 2, 3, 5, 0.1, 0.15, 0.25, 0.8, 9.0, 3.5, 4.5),),
+            rng.integers(-1, 2, gaps).astype(np.int8),
+            (CalciumEvent(1, 4, 2, 3, 5, 0.1, 0.15, 0.25, 0.8, 0.04, 0.3, 0.2, 9.0, 0.9, True, 3.5, 4.5),),
         ),
         stage_ms={"engine": 4.2},
         latency_ms=6.0,
@@ -76,7 +78,7 @@ def test_a_result_comes_back_as_it_was(n, gaps):
     np.testing.assert_array_equal(received.localizations.table(), sent.localizations.table())
     for part, names in (
         ("tracks", TrackUpdate.__slots__),
-        ("calcium", ("dff", "is_open", "gap_dff", "gap_is_open")),
+        ("calcium", ("dff", "is_open", "state", "gap_dff", "gap_is_open", "gap_state")),
     ):
         for name in names:
             np.testing.assert_array_equal(
@@ -102,8 +104,8 @@ def test_control_messages_come_back_as_they_were(message):
 
 
 def test_a_newer_version_is_refused_by_name():
-    with pytest.raises(wire.WireError, match="version 3, this program speaks 2"):
-        wire.decode_control(wire.encode_control(wire.Hello(3)))
+    with pytest.raises(wire.WireError, match="version 4, this program speaks 3"):
+        wire.decode_control(wire.encode_control(wire.Hello(4)))
 
 
 @pytest.mark.parametrize(

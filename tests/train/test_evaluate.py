@@ -1,15 +1,16 @@
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.bound import crlb
 from model.camera import Camera
-from train.evaluate import Evaluation, evaluate
+from train.evaluate import evaluate
 from train.movie import write_sample
 from train.simulation_config import SimulationConfig
 from train.truth import Truth, load_truth
@@ -27,7 +28,8 @@ def puncta_table(tracks: dict[int, tuple[float, float]]) -> pd.DataFrame:
 def event_table(*events: tuple[int, int, float, float, float]) -> pd.DataFrame:
     """Events given as (track, onset, amplitude, x, y)."""
     table = pd.DataFrame(events, columns=["track_id", "onset_frame", "amplitude_dff", "x_nm", "y_nm"])
-    return table.assign(event_id=range(len(table)))
+    onset = table["onset_frame"]
+    return table.assign(event_id=range(len(table)), peak_frame=onset + 1, end_frame=onset + 4)
 
 
 def truth_of(puncta: pd.DataFrame, events: pd.DataFrame) -> Truth:
@@ -39,8 +41,11 @@ EVENTS = event_table((0, 2, 0.5, 2000.0, 2000.0), (1, 2, 1.0, 2600.0, 2000.0), (
 TRUTH = truth_of(PUNCTA, EVENTS)
 
 
-def judge(puncta: pd.DataFrame = PUNCTA, events: pd.DataFrame = EVENTS, truth: Truth = TRUTH) -> Evaluation:
-    return evaluate(truth, puncta, events)
+def judge(
+    puncta: pd.DataFrame = PUNCTA, events: pd.DataFrame = EVENTS, truth: Truth = TRUTH
+) -> SimpleNamespace:
+    """Every figure under the name it has in JSON, None for NaN."""
+    return SimpleNamespace(**evaluate(truth, puncta, events).as_dict())
 
 
 def test_a_perfect_run():
@@ -56,8 +61,11 @@ def test_a_perfect_run():
 
 
 def test_the_order_of_rows_and_the_names_of_tracks_do_not_matter():
-    shuffled = PUNCTA.sample(frac=1, random_state=1).assign(track_id=lambda t: 70 - 3 * t["track_id"])
-    assert judge(shuffled, EVENTS[::-1]) == judge()
+    shuffled, events = (
+        table.sample(frac=1, random_state=1).assign(track_id=lambda t: 70 - 3 * t["track_id"])
+        for table in (PUNCTA, EVENTS)
+    )
+    assert judge(shuffled, events) == judge()
 
 
 def test_a_shift_is_error_and_bias():
@@ -153,6 +161,17 @@ def test_onset_and_amplitude_errors():
     assert (result.amplitude_bias, result.amplitude_error) == pytest.approx((-0.1, 0.2))
 
 
+def test_false_events_are_told_per_track_and_minute():
+    """Three tracks of 10 frames of 50 ms, one of which is seen in its first and last frame only."""
+    seen = PUNCTA[(PUNCTA["track_id"] != 2) | PUNCTA["frame"].isin([0, 9])]
+    stray = puncta_table({-1: (8000.0, 8000.0)})
+    false = event_table((2, 2, 0.5, 5000.0, 4000.0), (1, 9, 0.5, 2600.0, 2000.0))
+    result = judge(pd.concat([seen, stray]), pd.concat([EVENTS, false]))
+    assert result.false_events_per_track_minute == pytest.approx(2 / (3 * 10 * 0.05 / 60))
+    assert judge().false_events_per_track_minute == 0
+    assert judge(PUNCTA[:0]).false_events_per_track_minute is None
+
+
 def test_the_bound_is_that_of_the_optics_model():
     alone = crlb([18.5], [18.5], [1000.0], [150 / 108], [15.0], Camera())
     result = judge(PUNCTA.assign(x_nm=PUNCTA["x_nm"] + 12))
@@ -182,19 +201,21 @@ def test_errors_at_the_bound_give_a_ratio_of_one(tmp_path):
 def test_nothing_found_or_nothing_there():
     nothing = judge(PUNCTA[:0], EVENTS[:0])
     assert (nothing.recall, nothing.jaccard, nothing.event_recall, nothing.event_f1) == (0, 0, 0, 0)
-    assert math.isnan(nothing.precision) and math.isnan(nothing.rmse_nm) and math.isnan(nothing.crlb_nm)
+    assert nothing.precision is nothing.rmse_nm is nothing.crlb_nm is None
     empty = judge(PUNCTA[:0], EVENTS[:0], truth_of(PUNCTA[:0], EVENTS[:0]))
-    assert empty.as_dict()["recall"] is None
+    assert empty.recall is empty.event_f1 is empty.co_localization_nm is None
     false = judge(truth=truth_of(PUNCTA[:0], EVENTS[:0]))
     assert (false.precision, false.event_precision) == (0, 0)
 
 
 def test_it_can_be_read_and_stored():
-    result = judge(PUNCTA[:0], EVENTS[:0])
+    result = evaluate(TRUTH, PUNCTA[:0], EVENTS[:0])
     assert json.loads(json.dumps(result.as_dict(), allow_nan=False))["n_true"] == 30
-    lines = judge().summary()
+    lines = evaluate(TRUTH, PUNCTA, EVENTS).summary()
     assert any("Jaccard 1.000" in line for line in lines)
     assert any("3 of 3 events" in line for line in lines)
+    assert any("co-localization" in line and line.count(" met") == 3 for line in lines)
+    assert any("motion   not judged" in line for line in lines)
 
 
 coordinate = st.floats(0, 1500)
@@ -211,6 +232,7 @@ def random_puncta(rows: list[tuple[int, int, float, float]]) -> pd.DataFrame:
     return table.assign(photons=500.0, background=10.0, psf_sigma_nm=150.0)
 
 
+@settings(deadline=None, max_examples=30)
 @given(points, points, flashes, flashes)
 def test_every_figure_stays_within_its_bounds(true, found, true_events, found_events):
     true_puncta = random_puncta(true)
@@ -226,9 +248,10 @@ def test_every_figure_stays_within_its_bounds(true, found, true_events, found_ev
         "event_precision",
         "event_recall",
         "event_f1",
+        "puncta_calcium_correlation",
     ):
         value = getattr(result, name)
-        assert math.isnan(value) or 0 <= value <= 1
+        assert value is None or 0 <= value <= 1
     if result.n_matched:
         assert result.jaccard <= min(result.precision, result.recall)
         assert 0 <= result.rmse_nm <= 250 / math.sqrt(2) + 1e-9

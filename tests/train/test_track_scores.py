@@ -29,7 +29,7 @@ TRUE = tracks(resting(0, 0, *range(10)), resting(5000, 0, *range(10)))
 
 def test_perfect_tracks() -> None:
     score = pair_tracks(TRUE, TRUE.sample(frac=1, random_state=1), GATE)
-    assert score == PairedTracks(2, 2, 2, 1.0, 1.0, 1.0, 1.0, 0.0)
+    assert score == PairedTracks(2, 2, 2, 1.0, 1.0, 1.0, 1.0, 0.0, pairs=())
 
 
 def test_a_track_beside_and_one_that_is_false() -> None:

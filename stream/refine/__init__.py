@@ -1,0 +1,1 @@
+"""Refinement of a finished run with laptrack: links again, closes gaps, finds splits and merges."""
