@@ -338,7 +338,7 @@ def cooccurrence(
 
     Example: `piezo1 cooccurrence runs/2026-11-22T14-03-05_movie`
     """
-    from stream.cooccurrence_run import COOCCURRENCE_JSON, cooccurrence_of_run
+    from stream.cooccurrence.run import COOCCURRENCE_JSON, cooccurrence_of_run
 
     with out.status("shift transients in space and in time"):
         result = cooccurrence_of_run(run, radius_nm=radius_nm, n_shifts=shifts, seed=seed)

@@ -23,9 +23,9 @@ from model.card import SHIPPED_MODEL, read_model
 from model.engines.network import NetworkEngine
 from model.localizations import Localizations
 from model.matching import match_localizations
-from stream.calcium import CalciumDetector
+from stream.calcium.detector import CalciumDetector
 from stream.config import CalciumConfig, TrackerConfig
-from stream.tracker import Tracker
+from stream.tracking.tracker import Tracker
 from train.simulation_config import SimulationConfig
 
 Bools = NDArray[np.bool_]

@@ -18,11 +18,11 @@ from bench.calcium_event_movies import EventFrame, event_movie
 from bench.calcium_roi import SquareRule
 from model.engines.base import Engine
 from model.localizations import Localizations
-from stream.calcium import CalciumDetector
+from stream.calcium.detector import CalciumDetector
+from stream.calcium.telling import RISE_10_90
 from stream.config import CalciumConfig, TrackerConfig
 from stream.results import NO_TRACK, CalciumEvent
-from stream.telling import RISE_10_90
-from stream.tracker import Tracker
+from stream.tracking.tracker import Tracker
 from train.evaluate_events import match_events
 from train.simulation_config import SimulationConfig
 

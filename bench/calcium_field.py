@@ -17,7 +17,7 @@ from bench.calcium_field_scoring import TransientCounts, score_transients
 from bench.calcium_movies import IN_WAVE_DFF
 from bench.outputs import save_figures
 from stream.config import CalciumConfig
-from stream.field import CalciumField
+from stream.field.detector import CalciumField
 from stream.results import CalciumTransient
 from train.simulation_config import SimulationConfig
 

@@ -31,6 +31,14 @@ def pipeline(json: Json = None) -> None:
 
 
 @app.command()
+def step(json: Json = None) -> None:
+    """CPU time a frame of tracker and calcium stage at 256 × 256 with 200 puncta, on one core."""
+    from bench.step import run
+
+    run(json, out)
+
+
+@app.command()
 def transport(json: Json = None) -> None:
     """Lossless with a slow consumer, live with one too slow for the camera."""
     from bench.transport import run

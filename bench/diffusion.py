@@ -21,8 +21,8 @@ from bench.walks import (
     msd_estimate,
     walks_in_wells,
 )
-from stream.mobility import CLASSES
-from stream.statistics import TrackStatistics
+from stream.motion.mobility import CLASSES
+from stream.motion.statistics import TrackStatistics
 
 SEED = 8801  # used for nothing else
 DIFFUSION = (0.003, 0.01, 0.03, 0.1, 0.3)

@@ -24,12 +24,12 @@ from model.engines.network import NetworkEngine
 from model.localizations import Localizations
 from model.matching import match_localizations
 from model.optics import Array, add_gaussians
-from stream.calcium import CalciumDetector
+from stream.calcium.detector import CalciumDetector
+from stream.calcium.photometry import measure_spots
 from stream.config import CalciumConfig, TrackerConfig
-from stream.gating import Gating
-from stream.photometry import measure_spots
+from stream.gating.idealisation import Gating
 from stream.results import CLOSED, OPEN, UNCERTAIN
-from stream.tracker import Tracker
+from stream.tracking.tracker import Tracker
 from train.simulation_config import SimulationConfig
 
 TEST_SEED = 80811

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.photometry import SHOT_FACTOR, Array, Spots
+from stream.calcium.photometry import SHOT_FACTOR, Array, Spots
 
 SUB_STEPS = 10  # of a frame
 SPOT_SIGMA_PX = 1.5

@@ -20,9 +20,9 @@ from rich.console import Console
 from bench.outputs import UsageError, save_figures
 from model.localizations import Localizations
 from stream.config import TrackerConfig
+from stream.motion.statistics import TrackStatistics
 from stream.results import NO_TRACK
-from stream.statistics import TrackStatistics
-from stream.tracker import Tracker
+from stream.tracking.tracker import Tracker
 
 # Of ThunderSTORM's columns, as written by its version 1.3.
 FRAME, X, Y = "frame", "x [nm]", "y [nm]"

@@ -11,9 +11,9 @@ from bench.tracking_ledger import Ledger
 from bench.tracking_methods import INTERVAL_S, PIXEL_NM
 from bench.tracking_scene import TrackingFrame, TrackingScene, simulate_frames
 from model.optics import Array
-from stream.calcium import CalciumDetector
+from stream.calcium.detector import CalciumDetector
 from stream.config import CalciumConfig, TrackerConfig
-from stream.tracker import Tracker
+from stream.tracking.tracker import Tracker
 
 SEED = 91301
 SMALL = TrackingScene(name="endurance", n_puncta=20, side_px=64.0, n_frames=500)

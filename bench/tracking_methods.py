@@ -9,9 +9,9 @@ import numpy as np
 
 from bench.tracking_scoring import Linked, TrackingMovie
 from stream.config import TrackerConfig
-from stream.population import Population
 from stream.results import NO_TRACK
-from stream.tracker import Tracker
+from stream.tracking.population import Population
+from stream.tracking.tracker import Tracker
 
 PIXEL_NM, INTERVAL_S = 108.0, 0.05  # all that our tracker is told
 OURS, ORACLE = "piezo1", "true identities"

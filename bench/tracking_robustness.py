@@ -21,7 +21,7 @@ from bench.tracking_scene import TrackingFrame, TrackingScene, simulate_frames
 from model.localizations import Localizations
 from stream.config import TrackerConfig
 from stream.results import NO_TRACK, Ids
-from stream.tracker import Tracker
+from stream.tracking.tracker import Tracker
 
 SEED = 91201
 SCENE = TrackingScene(name="robustness", n_puncta=200, n_frames=300)

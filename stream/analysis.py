@@ -8,11 +8,11 @@ from acquire.frame import SourceInfo
 from model.camera import Camera
 from model.engines.base import Engine
 from model.localizations import Localizations
-from stream.calcium import CalciumDetector
+from stream.calcium.detector import CalciumDetector
 from stream.conditions import Conditions
 from stream.config import RunConfig
 from stream.results import CalciumEvent, CalciumTransient, CalciumUpdate, FrameResult
-from stream.tracker import Tracker
+from stream.tracking.tracker import Tracker
 from stream.transport.receiver import Arrival
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from stream.motion.statistics import TrackStatistics
 from stream.record.confirmed import ConfirmedTracks
 from stream.record.frame_summary import FrameSummary
 from stream.record.journal import Journal
@@ -21,7 +22,6 @@ from stream.record.run import JOURNAL, Info, cannot_write, replace
 from stream.record.table_files import TableFiles
 from stream.record.tables import EVENTS, PUNCTA, TRACKS, TRAJECTORIES, TRANSIENTS, frames_schema, schemas
 from stream.results import NO_TRACK, Ids
-from stream.statistics import TrackStatistics
 
 STAGING = "folding"
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from stream.motion.statistics import TrackStatistics
 from stream.record.confirmed import ConfirmedTracks
 from stream.record.fold import add_frames, write_tracks
 from stream.record.table_files import TableFiles
@@ -17,7 +18,6 @@ from stream.refine.reading import BLOCK_ROWS, FrameReader, blocks
 from stream.refine.relabel import Lineage
 from stream.refine.spots import Index, Spots
 from stream.results import NO_TRACK, Ids
-from stream.statistics import TrackStatistics
 
 TRACK_MAP = pa.schema([("old_track_id", pa.int64()), ("new_track_id", pa.int64()), ("n_puncta", pa.int64())])
 LINEAGE = pa.schema(

@@ -17,11 +17,11 @@ from bench.tracking_ledger import Ledger
 from bench.tracking_methods import INTERVAL_S, PIXEL_NM
 from bench.tracking_scene import TrackingScene, simulate_frames
 from model.localizations import Localizations
-from stream.calcium import CalciumDetector
+from stream.calcium.detector import CalciumDetector
 from stream.config import CalciumConfig, TrackerConfig
 from stream.process import job_endpoints
 from stream.results import NO_IDS, StreamError, TrackUpdate
-from stream.tracker import Tracker
+from stream.tracking.tracker import Tracker
 from stream.transport.receiver import FrameReceiver
 from stream.transport.sender import FrameSender
 

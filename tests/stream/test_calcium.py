@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from model.localizations import Localizations
 from model.optics import add_gaussians
-from stream.calcium import HEIR_FRAMES, CalciumDetector
+from stream.calcium.detector import HEIR_FRAMES, CalciumDetector
 from stream.config import CalciumConfig, TrackerConfig
 from stream.results import EVENT_COLUMNS, NO_IDS, TrackUpdate
-from stream.tracker import Tracker
+from stream.tracking.tracker import Tracker
 
 INTERVAL_S = 0.05
 SIZE = 96

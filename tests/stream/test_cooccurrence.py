@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import kstest
 
-from stream import cooccurrence_null
-from stream.cooccurrence import BIN_EDGES_NM, CoOccurrence, cooccurrence
-from stream.cooccurrence_null import PARTS, TILE_NM, Field, Shifts
-from stream.cooccurrence_run import COOCCURRENCE_JSON, cooccurrence_of_run
+from stream.cooccurrence import null as cooccurrence_null
+from stream.cooccurrence.association import BIN_EDGES_NM, CoOccurrence, cooccurrence
+from stream.cooccurrence.null import PARTS, TILE_NM, Field, Shifts
+from stream.cooccurrence.run import COOCCURRENCE_JSON, cooccurrence_of_run
 from stream.record.run import RUN_JSON
 from stream.results import StreamError
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import cho_solve_banded, cholesky_banded
 
-from stream.confinement import RELAXATION, SPREAD_UM, WELL_SD_SCALE
-from stream.diffusion import DIFFUSION_UM2_S, MOTION_BLUR, SD_SCALE
-from stream.likelihoods import RETIRED_AFTER, Likelihoods
+from stream.motion.confinement import RELAXATION, SPREAD_UM, WELL_SD_SCALE
+from stream.motion.diffusion import DIFFUSION_UM2_S, MOTION_BLUR, SD_SCALE
+from stream.motion.likelihoods import RETIRED_AFTER, Likelihoods
 
 INTERVAL_S = 0.05
 

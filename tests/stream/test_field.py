@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.localizations import Localizations
-from stream.calcium import CalciumDetector
+from stream.calcium.detector import CalciumDetector
 from stream.config import CalciumConfig
-from stream.field import BLOCK_PX, CalciumField
+from stream.field.detector import BLOCK_PX, CalciumField
 from stream.record.tables import STAGES, rows
 from stream.results import CalciumTransient, CalciumUpdate, FrameResult, TrackUpdate
 from stream.wire import decode_result, encode_result

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from model.localizations import COLUMNS, Localizations
 from model.optics import add_gaussians
-from stream.calcium import CalciumDetector
+from stream.calcium.detector import CalciumDetector
+from stream.calcium.photometry import SHOT_FACTOR, Spots, measure_spots
 from stream.config import CalciumConfig
-from stream.gating import Gating, event_states
-from stream.gating_filter import DIM_OPEN, N_STATES, OPEN
-from stream.gating_model import never_opening, prior, transitions
-from stream.photometry import SHOT_FACTOR, Spots, measure_spots
+from stream.gating.filter import DIM_OPEN, N_STATES, OPEN
+from stream.gating.idealisation import Gating, event_states
+from stream.gating.model import never_opening, prior, transitions
 from stream.results import CLOSED, NO_IDS, UNCERTAIN, TrackUpdate
 from stream.results import OPEN as IS_OPEN
 

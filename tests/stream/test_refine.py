@@ -25,7 +25,7 @@ from stream.refine.solve import refine_spots
 from stream.refine.spots import Spots
 from stream.refine.writing import Labels, write_puncta_and_trajectories
 from stream.results import EVENT_COLUMNS, NO_TRACK, CalciumEvent, CalciumUpdate, FrameResult, StreamError
-from stream.tracker import Tracker
+from stream.tracking.tracker import Tracker
 from train.track_scores import wholeness
 
 PIXEL_NM = 100.0

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from model.optics import add_gaussians
-from stream.origin import template_gain
-from stream.sampling import RADIUS_PX, SIDE, sample
+from stream.calcium.origin import template_gain
+from stream.calcium.sampling import RADIUS_PX, SIDE, sample
 
 NOBODY = np.empty(0), np.empty(0), np.empty(0), np.empty(0, np.intp)
 

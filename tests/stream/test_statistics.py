@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from stream.diffusion import DIFFUSION_UM2_S
-from stream.statistics import MIN_STEPS, TrackStatistics
+from stream.motion.diffusion import DIFFUSION_UM2_S
+from stream.motion.statistics import MIN_STEPS, TrackStatistics
 
 INTERVAL_S = 0.05
 

@@ -10,10 +10,10 @@ from scipy.optimize import linear_sum_assignment
 
 from model.localizations import Localizations
 from stream.config import TrackerConfig
-from stream.kalman import Sightings
-from stream.linking import assign
 from stream.results import NO_TRACK
-from stream.tracker import Tracker
+from stream.tracking.kalman import Sightings
+from stream.tracking.linking import assign
+from stream.tracking.tracker import Tracker
 
 PIXEL_NM = 110.0
 INTERVAL_S = 0.05

@@ -1,0 +1,1 @@
+"""Calcium at tracks: traces and events."""

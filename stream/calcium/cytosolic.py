@@ -1,0 +1,125 @@
+"""Calcium of a cytosolic indicator at tracks: the height of a cloud over the resting light."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.calcium.origin import sources
+from stream.calcium.resting import RATE, RestingLight
+from stream.calcium.sampling import SIDE, Array, Image, sample
+from stream.calcium.traces import BEFORE, MOMENT, Records, Traces
+
+# The front of a wave is curved like a wide, faint cloud: this share of its height counts as noise.
+WAVE_CURVATURE = 0.06
+PRIOR_FRAMES = 3  # that the photons' own noise counts for in the beginning
+NOISE_RATE = 0.05  # of the noise's exponential mean
+MIN_QUIET = 5  # tracks below zero that tell a frame's noise
+NOISE = (0.1, 10.0)  # believable, relative to the photons' own; averaged movies have less than 1
+MEDIAN_TO_SD = 1.4826  # of a normal deviate's absolute value
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Calcium at n tracks in one frame.
+
+    Attributes
+    ----------
+    dff, sd
+        ΔF/F0 and its noise, (n,); NaN where nothing could be measured.
+    patch
+        The images around them, float32 (n, SIDE, SIDE) in units of F0.
+    pixel_variance
+        Variance of the patches' pixels (n,).
+    """
+
+    dff: Array
+    sd: Array
+    patch: Image
+    pixel_variance: Array
+
+
+class CloudGauge:
+    """Measures the calcium channel at tracks, and what it was at new ones before they were found.
+
+    Parameters
+    ----------
+    sigma_px
+        σ of the cloud that is sought.
+    patience_frames
+        What stays up for longer is the new rest.
+    """
+
+    def __init__(self, sigma_px: float, patience_frames: int) -> None:
+        self._sigma = sigma_px
+        self._rest = RestingLight(patience_frames)
+        self._noise_frames = 0
+        self._past: list[tuple[int, float, Image, float]] = []  # seq, time, image, lamp
+        self.noise = 1.0  # relative to that of the photons
+
+    def measure(
+        self, traces: Traces, seq: int, time_s: float, image: Image, at: tuple[Array, Array]
+    ) -> Measured:
+        """ΔF/F0 at all traces, whose tracks are `at` x and y (n,) each, in `image`, photons (H, W)."""
+        self._rest.look(image)
+        measured = self._measure(image, self._rest.reference, at, sources(traces, *at))
+        if self._rest.frames:  # the first frame is its own reference
+            self._learn_noise(measured, traces)
+        return measured
+
+    def learn(self, seq: int, time_s: float, image: Image) -> None:
+        """Take the frame into what is known of the rest, and of the past."""
+        if self._rest.level > 0:
+            self._past = [*self._past[-(BEFORE - 2) :], (seq, time_s, image, self._rest.level)]
+        self._rest.learn(image, self.noise)
+
+    def past(self, at: tuple[Array, Array]) -> list[tuple[Records, Measured]]:
+        """What the last frames show at places where tracks begin now: a moment for each, oldest first."""
+        if not self._rest.frames or not self._rest.level > 0:
+            return []
+        nobody = np.empty(0), np.empty(0), np.empty(0), np.empty(0, np.intp)
+        before = []
+        for seq, time_s, image, lamp in self._past:
+            if image.shape != self._rest.reference.shape:
+                continue
+            reference = self._rest.reference * np.float32(lamp / self._rest.level)
+            measured = self._measure(image, reference, at, nobody)
+            before.append((moments(seq, time_s, measured, at), measured))
+        return before
+
+    def _measure(
+        self,
+        image: Image,
+        reference: Image,
+        at: tuple[Array, Array],
+        others: tuple[Array, Array, Array, NDArray[np.intp]],
+    ) -> Measured:
+        n = len(at[0])
+        if not self._rest.level > 0:
+            nothing = np.full(n, np.nan)
+            return Measured(nothing, nothing, np.zeros((n, SIDE, SIDE), np.float32), nothing)
+        height, level, sd, patch = sample(image, reference, at, self._sigma, others)
+        frames = max(self._rest.frames, 1)
+        variance = (sd * self.noise) ** 2 * (1 + max(1 / frames, RATE / (2 - RATE)))
+        variance += (WAVE_CURVATURE * np.maximum(level - 1, 0)) ** 2
+        photons = max(float(reference.mean()), 1e-6)
+        return Measured(height, np.sqrt(variance), patch, np.full(n, 1 / photons))
+
+    def _learn_noise(self, measured: Measured, traces: Traces) -> None:
+        """Below zero there is noise only, whatever calcium does."""
+        quiet = ~traces.state["open"] & (measured.dff < 0)
+        if np.count_nonzero(quiet) < MIN_QUIET:
+            return
+        deviation = float(np.median(-measured.dff[quiet] / measured.sd[quiet])) * MEDIAN_TO_SD * self.noise
+        self._noise_frames += 1
+        rate = max(1 / (self._noise_frames + PRIOR_FRAMES), NOISE_RATE)
+        self.noise = float(np.clip(self.noise + rate * (deviation - self.noise), *NOISE))
+
+
+def moments(seq: int, time_s: float, measured: Measured, at: tuple[Array, Array]) -> Records:
+    """The frame as rows of `MOMENT`, without the network's word, outside waves."""
+    now = np.zeros(len(measured.dff), MOMENT)
+    now["seq"], now["time_s"], now["log_odds"] = seq, time_s, np.nan
+    now["dff"], now["sd"] = measured.dff, measured.sd
+    now["x"], now["y"] = at
+    return now

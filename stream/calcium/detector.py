@@ -1,0 +1,279 @@
+"""Calcium events at tracks: measures every living track in each frame and hands events over as they end."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.localizations import Localizations
+from stream.calcium.cytosolic import CloudGauge, Measured, moments
+from stream.calcium.origin import locate
+from stream.calcium.sampling import Array
+from stream.calcium.telling import Told, tell
+from stream.calcium.tethered import SpotGauge
+from stream.calcium.traces import Records, Rows, Traces, advance, end_event, is_centred_event
+from stream.config import CalciumConfig
+from stream.field.detector import CalciumField
+from stream.gating.idealisation import Gating, event_states
+from stream.results import (
+    NO_IDS,
+    NO_TRACK,
+    CalciumEvent,
+    CalciumTransient,
+    CalciumUpdate,
+    Ids,
+    TrackUpdate,
+)
+
+# A track that ends in an event hands it to the next one that begins so near within so many frames: puncta
+# blink, and the tracker may lose one.
+HEIR_PX, HEIR_FRAMES = 2.5, 10
+SAME_EVENT_PX, SAME_EVENT_FRAMES = 1.5, 12  # centres and onsets of one event, told by two tracks
+BORDER_PX = 0.8  # beyond the outermost pixels' centres: what lies farther out was not seen
+CERTAIN = 1e-3  # a network's probability counts as at least this, and at most 1 less this
+
+
+@dataclass(frozen=True, slots=True)
+class _Orphan:
+    """An event that is on at a track that has ended in frame `seq` at x, y."""
+
+    seq: int
+    x: float
+    y: float
+    trace: Traces
+
+
+class CalciumDetector:
+    """Measures calcium at every living track and finds its events.
+
+    Parameters
+    ----------
+    config
+        Indicator, thresholds and longest event.
+    """
+
+    def __init__(self, config: CalciumConfig) -> None:
+        self._config = config
+        self._traces = Traces.begin(NO_IDS, config.max_duration_frames)  # of living tracks, by ascending id
+        self._at = np.empty(0), np.empty(0)  # where they were seen last
+        self._orphans: list[_Orphan] = []
+        self._recent: list[Told] = []
+        self._waiting: list[CalciumEvent] = []  # ended events of tentative tracks
+        self._seq: int | None = None
+        self._n_events = 0
+        self._shape = (0, 0)
+        self._field = CalciumField(config)
+        annulus = (config.annulus_inner_px, config.annulus_outer_px)
+        self._clouds: CloudGauge | None = None
+        self._gating: Gating | None = None
+        if config.indicator == "tethered":
+            self._spots = SpotGauge(config.core_sigma_px, annulus)
+            self._gating = Gating(config)
+        else:
+            self._clouds = CloudGauge(config.cloud_sigma_px, config.max_duration_frames)
+
+    def step(
+        self,
+        seq: int,
+        time_s: float,
+        image: NDArray[np.float32],
+        localizations: Localizations,
+        tracks: TrackUpdate,
+    ) -> CalciumUpdate:
+        """Measure one frame; frames come in order, missing ones are simply not given.
+
+        Parameters
+        ----------
+        seq, time_s
+            Index and time (s) of the frame.
+        image
+            Its calcium channel in photons, float32 (H, W).
+        localizations, tracks
+            Its N puncta, with the network's calcium probabilities where there are any, and what the
+            tracker made of them.
+
+        Returns
+        -------
+        CalciumUpdate
+            ΔF/F0 and state at every track, and the events that ended. Only confirmed tracks give events;
+            a tentative track's wait until it is confirmed.
+
+        Raises
+        ------
+        ValueError
+            If `seq` is not greater than the last one.
+        """
+        if self._seq is not None and seq <= self._seq:
+            raise ValueError(
+                f"frame {seq} came to the calcium stage after frame {self._seq}; seq must increase"
+            )
+        elapsed = 1 if self._seq is None else seq - self._seq
+        self._seq, self._shape = seq, (image.shape[0], image.shape[1])
+        image = np.array(image, np.float32, order="C")  # kept for a few frames: a copy of our own
+        field = self._field.step(seq, time_s, image)
+
+        linked = np.flatnonzero(tracks.track_id != NO_TRACK)
+        ids = np.concatenate([tracks.track_id[linked], tracks.gap_track_id])
+        order = np.argsort(ids)
+        x = np.concatenate([localizations.x_px[linked], tracks.gap_x_px])[order].astype(np.float64)
+        y = np.concatenate([localizations.y_px[linked], tracks.gap_y_px])[order].astype(np.float64)
+        log_odds = np.full(len(ids), np.nan)
+        log_odds[: len(linked)] = _log_odds(localizations.calcium_probability[linked])
+
+        born, told = self._follow(seq, ids[order], (x, y), tracks.confirmed)
+        if self._clouds is not None:
+            measured = self._clouds.measure(self._traces, seq, time_s, image, (x, y))
+            self._look_back(self._clouds, born, (x, y))
+        else:
+            measured = self._spots.measure(self._traces, image, (x, y))
+        moment = moments(seq, time_s, measured, (x, y))
+        moment["log_odds"], moment["in_wave"] = log_odds[order], field.in_wave(x, y)
+        told += self._advance(moment, elapsed, measured)
+        if self._clouds is not None:
+            self._clouds.learn(seq, time_s, image)
+        else:
+            self._spots.learn(self._traces)
+
+        n = len(linked)
+        dff, is_open = np.empty(len(ids), np.float32), np.empty(len(ids), np.bool_)
+        dff[order], is_open[order] = measured.dff, is_centred_event(self._traces)
+        state = np.empty(len(ids), np.int8)
+        if self._gating is None or self._spots.found is None:
+            state[order] = event_states(is_open[order], measured.dff)
+        else:
+            state[order] = self._gating.follow(ids[order], elapsed, self._spots.found)
+        nothing = CalciumUpdate.off(len(localizations), 0)
+        nothing.dff[linked], nothing.is_open[linked], nothing.state[linked] = dff[:n], is_open[:n], state[:n]
+        return CalciumUpdate(
+            dff=nothing.dff,
+            is_open=nothing.is_open,
+            state=nothing.state,
+            gap_dff=dff[n:],
+            gap_is_open=is_open[n:],
+            gap_state=state[n:],
+            events=self._hand_over(told, tracks.confirmed, tracks.dropped),
+            transients=field.transients,
+        )
+
+    def flush(self) -> tuple[CalciumEvent, ...]:
+        """End the events that are still on, and forget all tracks."""
+        told = []
+        on = [self._traces.select(self._traces.state["open"]), *(o.trace for o in self._orphans)]
+        for traces in on:
+            for row in range(len(traces)):
+                told += self._tell(traces, row, int(traces.state["length"][row]))
+        events = self._hand_over([t for t in told if t.sure], NO_IDS, NO_IDS)
+        self._traces = self._traces.select(np.empty(0, np.intp))
+        self._at = np.empty(0), np.empty(0)
+        self._orphans, self._recent, self._waiting = [], [], []
+        return events
+
+    def flush_field(self) -> tuple[CalciumTransient, ...]:
+        """End the transients that are still on anywhere in the field."""
+        return self._field.flush()
+
+    def _follow(self, seq: int, ids: Ids, at: tuple[Array, Array], confirmed: Ids) -> tuple[Rows, list[Told]]:
+        """Bring the traces to the living tracks `ids` (ascending), which are `at` x and y.
+
+        Gives the new ones that begin with nothing, and the events of tracks that ended without an heir.
+        """
+        traces = self._traces
+        old = traces.state["id"]
+        born = np.empty(0, np.intp)
+        if len(ids) != len(old) or (ids != old).any():
+            living = np.isin(old, ids)
+            for row in np.flatnonzero(~living & traces.state["open"]):
+                self._orphans.append(
+                    _Orphan(seq, self._at[0][row], self._at[1][row], traces.select(np.array([row])))
+                )
+            is_new = ~np.isin(ids, old)
+            new = Traces.begin(ids[is_new], self._config.max_duration_frames)
+            heirs = [self._inherit(new, k, at[0][i], at[1][i]) for k, i in enumerate(np.flatnonzero(is_new))]
+            self._traces = traces = traces.merge(living, new, is_new)
+            born = np.flatnonzero(is_new)[~np.array(heirs, np.bool_)]
+        traces.state["confirmed"] |= np.isin(traces.state["id"], confirmed)
+        self._at = at
+        late = [o for o in self._orphans if seq - o.seq >= HEIR_FRAMES]
+        self._orphans = [o for o in self._orphans if seq - o.seq < HEIR_FRAMES]
+        left = [t for o in late for t in self._tell(o.trace, 0, int(o.trace.state["length"][0]))]
+        return born, [t for t in left if t.sure]
+
+    def _inherit(self, new: Traces, row: int, x: float, y: float) -> bool:
+        """Give a new track the event of the nearest track that ended near it; False if there is none."""
+        near = [o for o in self._orphans if math.hypot(o.x - x, o.y - y) < HEIR_PX]
+        if not near:
+            return False
+        orphan = min(near, key=lambda o: math.hypot(o.x - x, o.y - y))
+        self._orphans.remove(orphan)
+        track_id, left = new.state["id"][row], orphan.trace
+        new.state[row], new.course[row], new.total[row] = left.state[0], left.course[0], left.total[0]
+        new.state["id"][row], new.state["confirmed"][row] = track_id, False
+        if not left.state["confirmed"][0]:
+            new.state["owner"][row] = track_id
+        return True
+
+    def _look_back(self, clouds: CloudGauge, born: Rows, at: tuple[Array, Array]) -> None:
+        """Fill the traces of new tracks with what was at their places before they were found."""
+        if not len(born):
+            return
+        for now, seen in clouds.past((at[0][born], at[1][born])):
+            z = (math.inf, self._config.off_z)  # nothing opens in the past
+            advance(self._traces, born, now, 1, seen.patch, seen.pixel_variance, z)
+
+    def _advance(self, moment: Records, elapsed: int, measured: Measured) -> list[Told]:
+        """Take the frame, `elapsed` after the last one, into the traces; gives what ended."""
+        traces, z = self._traces, (self._config.on_z, self._config.off_z)
+        rows = np.arange(len(traces))
+        ended = advance(traces, rows, moment, elapsed, measured.patch, measured.pixel_variance, z)
+        if self._clouds is not None:
+            locate(traces, *self._at, self._clouds.noise)
+        else:
+            traces.state["centred"] = True
+        told = []
+        for row in np.flatnonzero(ended).tolist():
+            told += self._tell(traces, row, int(ended[row]))
+            end_event(traces.state, traces.course, traces.total, row, int(ended[row]))
+        return told
+
+    def _tell(self, traces: Traces, row: int, length: int) -> list[Told]:
+        """The event of a trace, with `length` moments, as a list; empty if it is none, or known already."""
+        template = self._config.cloud_sigma_px if self._clouds is not None else None
+        told = tell(traces.course[row, :length], traces.state[row], self._config.indicator, template)
+        if told is None:
+            return []
+        height, width = self._shape
+        inside = (
+            -BORDER_PX <= told.centre_x <= width - 1 + BORDER_PX
+            and -BORDER_PX <= told.centre_y <= height - 1 + BORDER_PX
+        )
+        if not inside or any(_same(told, other) for other in self._recent):
+            return []
+        oldest = told.event.onset_frame - self._config.max_duration_frames - HEIR_FRAMES
+        self._recent = [*(other for other in self._recent if other.event.end_frame > oldest), told]
+        return [told]
+
+    def _hand_over(self, told: list[Told], confirmed: Ids, dropped: Ids) -> tuple[CalciumEvent, ...]:
+        """Events of confirmed tracks; those of tentative ones wait, those of dropped ones vanish."""
+        known, gone = set(confirmed.tolist()), set(dropped.tolist())
+        now = [e for e in self._waiting if e.track_id in known] + [t.event for t in told if t.sure]
+        waiting = [*self._waiting, *(t.event for t in told if not t.sure)]
+        self._waiting = [e for e in waiting if e.track_id not in known and e.track_id not in gone]
+        events = tuple(replace(event, event_id=self._n_events + i) for i, event in enumerate(now))
+        self._n_events += len(events)
+        return events
+
+
+def _same(one: Told, other: Told) -> bool:
+    a, b = one.event, other.event
+    if abs(a.onset_frame - b.onset_frame) >= SAME_EVENT_FRAMES:
+        return False
+    together = a.onset_frame <= b.end_frame + 1 and b.onset_frame <= a.end_frame + 1
+    near = math.hypot(one.centre_x - other.centre_x, one.centre_y - other.centre_y) < SAME_EVENT_PX
+    return together and near
+
+
+def _log_odds(probability: NDArray[np.float32]) -> Array:
+    p = np.clip(probability.astype(np.float64), CERTAIN, 1 - CERTAIN)
+    log_odds: Array = np.log(p / (1 - p))
+    return log_odds

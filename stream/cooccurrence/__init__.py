@@ -1,0 +1,1 @@
+"""Whether puncta and calcium occur together more than by chance."""

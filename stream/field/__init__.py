@@ -1,0 +1,1 @@
+"""Calcium anywhere in the field: transients and waves."""

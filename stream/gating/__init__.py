@@ -1,0 +1,1 @@
+"""Open or closed: idealisation of a tethered indicator."""

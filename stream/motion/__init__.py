@@ -1,0 +1,1 @@
+"""How each track moves: diffusion, confinement, mobility."""

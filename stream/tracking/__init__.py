@@ -1,0 +1,1 @@
+"""From puncta to tracks, frame by frame."""
