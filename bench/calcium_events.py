@@ -28,7 +28,7 @@ from train.simulation_config import SimulationConfig
 
 Array = NDArray[np.float64]
 
-TEST_SEED = 70901
+TEST_SEED = 72301
 RADIUS_NM, TOLERANCE_FRAMES = 250.0, 3
 STAGE, SQUARE = "calcium stage", "5 × 5 pixels, 2 sd"
 

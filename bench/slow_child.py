@@ -26,6 +26,11 @@ class SlowEngine:
         """Get ready."""
         self._engine.prepare(height, width)
 
+    @property
+    def window(self) -> int:
+        """As the engine behind."""
+        return self._engine.window
+
     def use_camera(self, camera: Camera) -> None:
         """Take another camera."""
         self._engine.use_camera(camera)

@@ -150,6 +150,7 @@ class Analyser:
             conditions.pixel_size_nm,
             conditions.interval_s,
             assumptions,
+            engine.window,
         )
         return Recorder(self._folder, start), Analysis(config, info, conditions, camera, engine)
 

@@ -43,6 +43,11 @@ class Engine(Protocol):
         """One line for people: method, device and why it was chosen; recorded with the run."""
         ...
 
+    @property
+    def window(self) -> int:
+        """Frames that each answer is made from: 1, or 3 where the frames beside are looked at too."""
+        ...
+
     def prepare(self, height: int, width: int) -> None:
         """Get ready for images of a size, so that the first frame takes no longer than the others.
 

@@ -98,6 +98,11 @@ class NetworkEngine:
             f"by {self._session.description} ({'; '.join(self._notes)}){self._caution}"
         )
 
+    @property
+    def window(self) -> int:
+        """Frames that the network looks at."""
+        return self._card.window
+
     def prepare(self, height: int, width: int) -> None:
         """Open the graph for images of a size, so that the first frame takes no longer than the others."""
         self._check_nothing_owed()

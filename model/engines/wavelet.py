@@ -60,6 +60,11 @@ class WaveletEngine:
             f"maximum-likelihood fits around σ {self._sigma:.2f} px ({self._why})"
         )
 
+    @property
+    def window(self) -> int:
+        """Every frame by itself."""
+        return 1
+
     def prepare(self, height: int, width: int) -> None:
         """Get the camera's noise ready."""
         self._variance = scaled_read_variance(self._camera, (height, width))

@@ -18,7 +18,7 @@ DAMPING = 0.02  # of the Gauss–Newton steps, relative (Levenberg, 1944; Marqua
 MAX_STEP_PX = 1.5
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def fit_cloud(total: Image, weight: float, offset: Array, cloud: Array, steps: int) -> float:
     """Improve a Gaussian on a sloping level in place; gives the variance of its centre per unit of noise.
 
@@ -41,34 +41,45 @@ def fit_cloud(total: Image, weight: float, offset: Array, cloud: Array, steps: i
         Variance of x and y (the larger of both) for pixels of variance 1; infinite if it cannot be told.
     """
     hessian, gradient = np.zeros((N_PARAMETERS, N_PARAMETERS)), np.zeros(N_PARAMETERS)
-    slope = np.empty(N_PARAMETERS)
+    # By pixel, zero where there is none: rows of one length make vector instructions.
+    slope, rest = np.empty((N_PARAMETERS, SIDE * SIDE)), np.empty(SIDE * SIDE)
+    across = np.empty(SIDE)
     for step in range(steps + 1):
-        hessian[:] = 0.0
-        gradient[:] = 0.0
         pixels = 0
         height, sigma = cloud[HEIGHT], cloud[SIGMA]
+        for c in range(SIDE):
+            across[c] = math.exp(-0.5 * ((c - RADIUS_PX - offset[0] - cloud[X]) / sigma) ** 2)
         for r in range(SIDE):
             dy = r - RADIUS_PX - offset[1] - cloud[Y]
             down = math.exp(-0.5 * (dy / sigma) ** 2)
             for c in range(SIDE):
+                at = r * SIDE + c
                 value = total[r, c] / weight
                 if math.isnan(value):
+                    rest[at] = 0.0
+                    slope[:, at] = 0.0
                     continue
                 dx = c - RADIUS_PX - offset[0] - cloud[X]
-                spot = down * math.exp(-0.5 * (dx / sigma) ** 2)
-                slope[HEIGHT] = spot
-                slope[X] = height * spot * dx / sigma**2
-                slope[Y] = height * spot * dy / sigma**2
-                slope[SIGMA] = height * spot * (dx * dx + dy * dy) / sigma**3
-                slope[4] = 1.0
-                slope[5] = (c - RADIUS_PX) / RADIUS_PX
-                slope[6] = (r - RADIUS_PX) / RADIUS_PX
-                rest = value - height * spot - cloud[4] - cloud[5] * slope[5] - cloud[6] * slope[6]
+                spot = down * across[c]
+                slope[HEIGHT, at] = spot
+                slope[X, at] = height * spot * dx / sigma**2
+                slope[Y, at] = height * spot * dy / sigma**2
+                slope[SIGMA, at] = height * spot * (dx * dx + dy * dy) / sigma**3
+                slope[4, at] = 1.0
+                slope[5, at] = (c - RADIUS_PX) / RADIUS_PX
+                slope[6, at] = (r - RADIUS_PX) / RADIUS_PX
+                level = cloud[4] + cloud[5] * slope[5, at] + cloud[6] * slope[6, at]
+                rest[at] = value - height * spot - level
                 pixels += 1
-                for i in range(N_PARAMETERS):
-                    gradient[i] += slope[i] * rest
-                    for j in range(i + 1):
-                        hessian[i, j] += slope[i] * slope[j]
+        for i in range(N_PARAMETERS):
+            gradient[i] = 0.0
+            for at in range(SIDE * SIDE):
+                gradient[i] += slope[i, at] * rest[at]
+            for j in range(i + 1):
+                product = 0.0
+                for at in range(SIDE * SIDE):
+                    product += slope[i, at] * slope[j, at]
+                hessian[i, j] = product
         if pixels < 3 * N_PARAMETERS:
             return np.inf
         for i in range(N_PARAMETERS):

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.localizations import Localizations
+from stream.calcium.advance import advance, end_event
 from stream.calcium.cytosolic import CloudGauge, Measured, moments
 from stream.calcium.origin import locate
 from stream.calcium.sampling import Array
 from stream.calcium.telling import Told, tell
 from stream.calcium.tethered import SpotGauge
-from stream.calcium.traces import Records, Rows, Traces, advance, end_event, is_centred_event
+from stream.calcium.traces import Records, Rows, Traces, is_centred_event
 from stream.config import CalciumConfig
 from stream.field.detector import CalciumField
 from stream.gating.idealisation import Gating, event_states
@@ -34,14 +35,14 @@ BORDER_PX = 0.8  # beyond the outermost pixels' centres: what lies farther out w
 CERTAIN = 1e-3  # a network's probability counts as at least this, and at most 1 less this
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Orphan:
     """An event that is on at a track that has ended in frame `seq` at x, y."""
 
     seq: int
     x: float
     y: float
-    trace: Traces
+    state: np.void  # row of STATE
 
 
 class CalciumDetector:
@@ -55,7 +56,7 @@ class CalciumDetector:
 
     def __init__(self, config: CalciumConfig) -> None:
         self._config = config
-        self._traces = Traces.begin(NO_IDS, config.max_duration_frames)  # of living tracks, by ascending id
+        self._traces = Traces.begin(config.max_duration_frames)  # of living tracks, by ascending id
         self._at = np.empty(0), np.empty(0)  # where they were seen last
         self._orphans: list[_Orphan] = []
         self._recent: list[Told] = []
@@ -110,7 +111,7 @@ class CalciumDetector:
             )
         elapsed = 1 if self._seq is None else seq - self._seq
         self._seq, self._shape = seq, (image.shape[0], image.shape[1])
-        image = np.array(image, np.float32, order="C")  # kept for a few frames: a copy of our own
+        image = np.ascontiguousarray(image, np.float32)
         field = self._field.step(seq, time_s, image)
 
         linked = np.flatnonzero(tracks.track_id != NO_TRACK)
@@ -159,12 +160,11 @@ class CalciumDetector:
     def flush(self) -> tuple[CalciumEvent, ...]:
         """End the events that are still on, and forget all tracks."""
         told = []
-        on = [self._traces.select(self._traces.state["open"]), *(o.trace for o in self._orphans)]
-        for traces in on:
-            for row in range(len(traces)):
-                told += self._tell(traces, row, int(traces.state["length"][row]))
+        state = self._traces.state
+        for on in [*state[state["open"]], *(o.state for o in self._orphans)]:
+            told += self._tell(on, int(on["length"]))
         events = self._hand_over([t for t in told if t.sure], NO_IDS, NO_IDS)
-        self._traces = self._traces.select(np.empty(0, np.intp))
+        self._traces = Traces.begin(self._config.max_duration_frames)
         self._at = np.empty(0), np.empty(0)
         self._orphans, self._recent, self._waiting = [], [], []
         return events
@@ -179,47 +179,46 @@ class CalciumDetector:
         Gives the new ones that begin with nothing, and the events of tracks that ended without an heir.
         """
         traces = self._traces
-        old = traces.state["id"]
         born = np.empty(0, np.intp)
-        if len(ids) != len(old) or (ids != old).any():
-            living = np.isin(old, ids)
-            for row in np.flatnonzero(~living & traces.state["open"]):
-                self._orphans.append(
-                    _Orphan(seq, self._at[0][row], self._at[1][row], traces.select(np.array([row])))
-                )
-            is_new = ~np.isin(ids, old)
-            new = Traces.begin(ids[is_new], self._config.max_duration_frames)
-            heirs = [self._inherit(new, k, at[0][i], at[1][i]) for k, i in enumerate(np.flatnonzero(is_new))]
-            self._traces = traces = traces.merge(living, new, is_new)
-            born = np.flatnonzero(is_new)[~np.array(heirs, np.bool_)]
-        traces.state["confirmed"] |= np.isin(traces.state["id"], confirmed)
+        if not np.array_equal(ids, traces.state["id"]):
+            before, (x, y) = traces.state, self._at
+            ended, new = traces.follow(ids)
+            self._orphans += [_Orphan(seq, x[row], y[row], before[row].copy()) for row in ended]
+            heirs = [self._inherit(row, at[0][row], at[1][row]) for row in new]
+            born = new[~np.array(heirs, np.bool_)]
+        if len(confirmed):
+            traces.state["confirmed"] |= np.isin(ids, confirmed)
         self._at = at
         late = [o for o in self._orphans if seq - o.seq >= HEIR_FRAMES]
         self._orphans = [o for o in self._orphans if seq - o.seq < HEIR_FRAMES]
-        left = [t for o in late for t in self._tell(o.trace, 0, int(o.trace.state["length"][0]))]
+        left = [t for o in late for t in self._tell(o.state, int(o.state["length"]))]
+        traces.free.extend(int(o.state["slot"]) for o in late)
         return born, [t for t in left if t.sure]
 
-    def _inherit(self, new: Traces, row: int, x: float, y: float) -> bool:
+    def _inherit(self, row: int, x: float, y: float) -> bool:
         """Give a new track the event of the nearest track that ended near it; False if there is none."""
         near = [o for o in self._orphans if math.hypot(o.x - x, o.y - y) < HEIR_PX]
         if not near:
             return False
         orphan = min(near, key=lambda o: math.hypot(o.x - x, o.y - y))
         self._orphans.remove(orphan)
-        track_id, left = new.state["id"][row], orphan.trace
-        new.state[row], new.course[row], new.total[row] = left.state[0], left.course[0], left.total[0]
-        new.state["id"][row], new.state["confirmed"][row] = track_id, False
-        if not left.state["confirmed"][0]:
-            new.state["owner"][row] = track_id
+        state = self._traces.state
+        track_id = state["id"][row]
+        self._traces.free.append(int(state["slot"][row]))
+        state[row] = orphan.state
+        state["id"][row], state["confirmed"][row] = track_id, False
+        if not orphan.state["confirmed"]:
+            state["owner"][row] = track_id
         return True
 
     def _look_back(self, clouds: CloudGauge, born: Rows, at: tuple[Array, Array]) -> None:
         """Fill the traces of new tracks with what was at their places before they were found."""
         if not len(born):
             return
-        for now, seen in clouds.past((at[0][born], at[1][born])):
-            z = (math.inf, self._config.off_z)  # nothing opens in the past
-            advance(self._traces, born, now, 1, seen.patch, seen.pixel_variance, z)
+        now, seen = clouds.past((at[0][born], at[1][born]))
+        rows = np.tile(born, len(now) // len(born))
+        z = (math.inf, self._config.off_z)  # nothing opens in the past
+        advance(self._traces, rows, now, 1, seen.patch, seen.pixel_variance, z)
 
     def _advance(self, moment: Records, elapsed: int, measured: Measured) -> list[Told]:
         """Take the frame, `elapsed` after the last one, into the traces; gives what ended."""
@@ -232,14 +231,14 @@ class CalciumDetector:
             traces.state["centred"] = True
         told = []
         for row in np.flatnonzero(ended).tolist():
-            told += self._tell(traces, row, int(ended[row]))
+            told += self._tell(traces.state[row], int(ended[row]))
             end_event(traces.state, traces.course, traces.total, row, int(ended[row]))
         return told
 
-    def _tell(self, traces: Traces, row: int, length: int) -> list[Told]:
-        """The event of a trace, with `length` moments, as a list; empty if it is none, or known already."""
+    def _tell(self, state: np.void, length: int) -> list[Told]:
+        """The event of a trace, a row of STATE, with `length` moments: a list, empty if none, or known."""
         template = self._config.cloud_sigma_px if self._clouds is not None else None
-        told = tell(traces.course[row, :length], traces.state[row], self._config.indicator, template)
+        told = tell(self._traces.course[state["slot"], :length], state, self._config.indicator, template)
         if told is None:
             return []
         height, width = self._shape

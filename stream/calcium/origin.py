@@ -49,7 +49,9 @@ def _locate(states: Records, totals: Image, x: Array, y: Array, noise: float) ->
                 continue
         else:
             cloud[HEIGHT] = s.top
-        variance = fit_cloud(totals[i], s.weight, s.offset / s.weight, cloud, FIRST_STEPS if first else STEPS)
+        variance = fit_cloud(
+            totals[s.slot], s.weight, s.offset / s.weight, cloud, FIRST_STEPS if first else STEPS
+        )
         s.centre_sd = noise * math.sqrt(variance * s.weight_variance) / s.weight
         away = math.hypot(cloud[X], cloud[Y])
         s.centred = cloud[HEIGHT] > 0.0 and away < min(

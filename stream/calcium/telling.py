@@ -74,8 +74,8 @@ def tell(course: Records, state: np.void, indicator: str, template_px: float | N
     frame_s = float((course["time_s"][-1] - course["time_s"][0]) / (frame[-1] - frame[0]))
     during = (frame >= shape.onset) & (frame <= end)
     # Frames that are missing or dark are filled in from the shape.
-    area = sum(shape.at(f) for f in range(int(shape.onset), int(end) + 1))
-    area += float((height[during] - [shape.at(f) for f in frame[during]]).sum())
+    area = float(shape.heights(np.arange(int(shape.onset), int(end) + 1.0)).sum())
+    area += float((height[during] - shape.heights(frame[during])).sum())
     until_peak = (frame >= shape.onset) & (frame <= peak)
     return Told(
         CalciumEvent(
@@ -90,7 +90,7 @@ def tell(course: Records, state: np.void, indicator: str, template_px: float | N
             amplitude_dff=shape.amplitude / gain,
             rise_s=RISE_10_90 * shape.rise_frames * frame_s,
             decay_s=shape.decay_frames * frame_s,
-            area_dff_s=float(area) * frame_s / gain,
+            area_dff_s=area * frame_s / gain,
             snr=shape.snr,
             calcium_probability=1 / (1 + math.exp(-log_odds)),
             in_wave=bool(course["in_wave"][until_peak].any()),

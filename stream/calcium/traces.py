@@ -1,35 +1,20 @@
-"""The calcium traces of all living tracks, frame by frame: when an event is on.
+"""The calcium traces of all living tracks: their last frames, and what is known of the event under way."""
 
-A leaky sum of ΔF/F0, the matched filter of a rise that decays exponentially, opens an event above `on_z`
-noise standard deviations. It ends when a faster one has stayed below `off_z`, or where the trace rises anew
-before that: then the next one begins. What an event was like is told at its end, from the frames kept here.
-"""
-
-import math
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from stream.calcium.cloud import N_PARAMETERS, SIGMA, START_SIGMA_PX
-from stream.calcium.sampling import SIDE, Array, Image
+from stream.calcium.sampling import SIDE, Image
 from stream.results import Ids
 
 Rows = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 Records = NDArray[np.void]  # of STATE or of MOMENT
 
-LEAK = 0.8  # of the matched filter, a frame: with decays over 3 to 10 frames it loses less than a tenth
-FAST_LEAK = 0.5  # of the one that ends events
-LOWEST_Z = -2.0  # deeper frames count as this: one bad frame must not hide what follows
-CLOSE_FRAMES = 2  # frames below off_z that end an event
 BEFORE = 10  # frames kept before an event opens: what leads up to it
-KEPT = 3  # frames of an event's end that may belong to the next one's beginning
-# A new rise within an event: the trace has lost this share of its height, then gains as much noise as opens
-# an event, and this share of the height, which multiplicative fluctuations do not reach.
-LOST_SHARE, GAIN_SHARE = 0.3, 0.15
 OPEN_SHARE = 0.25  # of its height: below, the rest of an event is calcium that leaves, not an open channel
 
 # One frame of a trace. `log_odds` are the network's, NaN where there are none.
@@ -50,6 +35,7 @@ STATE = np.dtype(
         ("id", np.int64),
         ("confirmed", np.bool_),
         ("owner", np.int64),  # track of the event under way, if an earlier one than this
+        ("slot", np.int64),  # where its course and image are
         ("length", np.int64),  # moments in the course
         ("sum", np.float64),  # leaky sum of ΔF/F0 / variance …
         ("power", np.float64),  # … and its variance
@@ -76,58 +62,75 @@ STATE = np.dtype(
 )
 
 
+# Whole rows of it, without fields: these are copied many times faster.
+STATE_ROW = np.dtype((np.void, STATE.itemsize))
+
+
 @dataclass(slots=True)
 class Traces:
-    """Traces of n tracks.
+    """Traces of n living tracks, and of ended ones whose event is not over.
 
     Attributes
     ----------
     state
-        Rows of `STATE`, (n,).
+        Rows of `STATE` by ascending id, (n,).
     course
-        The last moments of each, from before its event, rows of `MOMENT`, (n, longest).
+        The last moments of each, from before its event, rows of `MOMENT`, (slots, longest). What is big
+        stays in its slot for life.
     total
-        Weighted sum of the patches of each event, float32 (n, SIDE, SIDE).
+        Weighted sum of the patches of each event, float32 (slots, SIDE, SIDE).
+    free
+        Slots that nobody has.
     """
 
     state: Records
     course: Records
     total: Image
+    free: list[int]
 
     @classmethod
-    def begin(cls, ids: Ids, max_duration_frames: int) -> Self:
-        """Traces of new tracks; what is on for longer than `max_duration_frames` is no event."""
-        n = len(ids)
-        state = np.zeros(n, STATE)
-        state["id"], state["owner"], state["bottom"] = ids, ids, np.inf
-        state["cloud"][:, SIGMA] = START_SIGMA_PX
-        course = np.zeros((n, BEFORE + max_duration_frames), MOMENT)
-        return cls(state, course, np.zeros((n, SIDE, SIDE), np.float32))
+    def begin(cls, max_duration_frames: int) -> Self:
+        """No traces yet; what is on for longer than `max_duration_frames` is no event."""
+        course = np.zeros((0, BEFORE + max_duration_frames), MOMENT)
+        return cls(np.zeros(0, STATE), course, np.zeros((0, SIDE, SIDE), np.float32), [])
 
     def __len__(self) -> int:
         return len(self.state)
 
-    def select(self, rows: Mask | Rows) -> Self:
-        """Rows chosen by a mask or by indices."""
-        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
+    def follow(self, ids: Ids) -> tuple[Rows, Rows]:
+        """Bring the traces to the living tracks `ids`, ascending.
 
-    def merge(self, living: Mask, new: Self, is_new: Mask) -> Self:
-        """The `living` of these traces, with `new` ones in the places where `is_new`."""
-        merged = []
-        for f in fields(self):
-            old, added = getattr(self, f.name), getattr(new, f.name)
-            column = np.empty((len(is_new), *old.shape[1:]), old.dtype)
-            rows = _rows(column)
-            rows[~is_new], rows[is_new] = _rows(old)[living], _rows(added)
-            merged.append(column)
-        return type(self)(*merged)
+        Gives the rows, in `state` as it was, of those that ended in an event, and the rows, in `state` as it
+        is now, of new tracks. The slots of the former are theirs until they are put into `free`.
+        """
+        old = self.state
+        at = np.searchsorted(old["id"], ids)
+        stays = at < len(old)
+        stays[stays] = old["id"][at[stays]] == ids[stays]
+        ended = np.ones(len(old), np.bool_)
+        ended[at[stays]] = False
+        self.free.extend(old["slot"][ended & ~old["open"]].tolist())
+        state = np.zeros(len(ids), STATE)
+        state.view(STATE_ROW)[stays] = old.view(STATE_ROW)[at[stays]]
+        born = np.flatnonzero(~stays)
+        state["id"][born], state["owner"][born], state["bottom"][born] = ids[born], ids[born], np.inf
+        state["cloud"][born, SIGMA] = START_SIGMA_PX
+        state["slot"][born] = self._take(len(born))
+        self.state = state
+        return np.flatnonzero(ended & old["open"]), born
 
-
-def _rows(column: NDArray[Any]) -> Records:
-    """Rows as items without fields, in one piece each: these are copied many times faster."""
-    width = column.dtype.itemsize * int(np.prod(column.shape[1:]))
-    rows: Records = column.reshape(-1).view(np.uint8).view(np.dtype((np.void, width)))
-    return rows
+    def _take(self, n: int) -> list[int]:
+        """Free slots, emptied."""
+        missing = n - len(self.free)
+        if missing > 0:
+            slots = len(self.course)
+            more = max(missing, slots)  # doubled, so that growing costs little
+            self.course = np.concatenate([self.course, np.zeros((more, self.course.shape[1]), MOMENT)])
+            self.total = np.concatenate([self.total, np.zeros((more, SIDE, SIDE), np.float32)])
+            self.free.extend(range(slots, slots + more))
+        taken = [self.free.pop() for _ in range(n)]
+        self.total[taken] = 0.0
+        return taken
 
 
 def is_centred_event(traces: Traces) -> Mask:
@@ -136,145 +139,3 @@ def is_centred_event(traces: Traces) -> Mask:
     mean = state["fast"] / np.maximum(state["fast_weight"], 1e-9)
     on: Mask = state["open"] & state["centred"] & (mean >= OPEN_SHARE * state["top"])
     return on
-
-
-def advance(
-    traces: Traces,
-    rows: Rows,
-    now: Records,
-    elapsed: int,
-    patch: Image,
-    pixel_variance: Array,
-    z: tuple[float, float],
-) -> NDArray[np.int64]:
-    """Take one frame into the traces, in place.
-
-    Parameters
-    ----------
-    traces, rows
-        Those that are measured, (m,).
-    now
-        The frame, rows of `MOMENT` (m,); a NaN ΔF/F0 was not measured.
-    elapsed
-        Frames since the last one.
-    patch, pixel_variance
-        Images around the tracks (m, SIDE, SIDE) and the variance of their pixels (m,).
-    z
-        Noise standard deviations that open an event, and below which it ends.
-
-    Returns
-    -------
-    ended
-        Where an event ended, the number of moments in the course that were its; else 0. Call
-        `end_event` for those, when the event has been told.
-    """
-    ended = np.zeros(len(rows), np.int64)
-    _advance(traces.state, traces.course, traces.total, rows, now, elapsed, patch, pixel_variance, *z, ended)
-    return ended
-
-
-@njit(cache=True, nogil=True)
-def _advance(
-    states: Records,
-    courses: Records,
-    totals: Image,
-    rows: Rows,
-    now: Records,
-    elapsed: int,
-    patch: Image,
-    pixel_variance: Array,
-    on_z: float,
-    off_z: float,
-    ended: NDArray[np.int64],
-) -> None:
-    leak, fast = LEAK**elapsed, FAST_LEAK**elapsed
-    for k in range(len(rows)):
-        s, course, total, m = states[rows[k]], courses[rows[k]], totals[rows[k]], now[k]
-        s.sum *= leak
-        s.power *= leak * leak
-        s.fast *= fast
-        s.fast_weight *= fast
-        s.fast_variance *= fast * fast
-        if math.isnan(m.dff):
-            continue
-        variance = float(m.sd) ** 2
-        s.sum += max(m.dff, LOWEST_Z * m.sd) / variance
-        s.power += 1.0 / variance
-        s.fast += m.dff
-        s.fast_weight += 1.0
-        s.fast_variance += variance
-        z = s.sum / math.sqrt(s.power)
-        mean, mean_sd = s.fast / s.fast_weight, math.sqrt(s.fast_variance) / s.fast_weight
-        _remember(s, course, m)
-        _add_image(s, total, m, max(mean, 0.0), patch[k], pixel_variance[k])
-        if not s.open:
-            if z > on_z and s.length > 1:
-                s.open, s.void, s.opened, s.low_frames = True, False, s.length, 0
-                s.peak_z, s.top, s.bottom = z, mean, np.inf
-            continue
-        s.peak_z = max(s.peak_z, z)
-        if s.bottom == np.inf:
-            s.top = max(s.top, mean)
-        if mean < (1.0 - LOST_SHARE) * s.top and mean < s.bottom:
-            s.bottom, s.bottom_at = mean, s.length - 1
-        s.low_frames = s.low_frames + 1 if mean < off_z * mean_sd else 0
-        if s.low_frames >= CLOSE_FRAMES:
-            ended[k] = s.length
-        elif mean - s.bottom > max(on_z * mean_sd, GAIN_SHARE * s.top) and m.dff > s.bottom:
-            ended[k] = s.bottom_at + 1
-
-
-@njit(cache=True, nogil=True)
-def _remember(s: Any, course: Records, m: Any) -> None:
-    """Append a moment; a course that is full loses its first one, and with it the event its beginning."""
-    full = len(course) if s.open else BEFORE
-    if s.length >= full:
-        s.void = s.open
-        for i in range(1, s.length):
-            course[i - 1] = course[i]
-        s.length -= 1
-        s.bottom_at -= 1
-    course[s.length] = m
-    s.length += 1
-
-
-@njit(cache=True, nogil=True)
-def _add_image(s: Any, total: Image, m: Any, mean: float, patch: Image, variance: float) -> None:
-    """Add a patch with the weight of its calcium; what leads up to an event fades."""
-    weight = mean
-    if not s.open:
-        weight = max(float(m.dff), 0.0)
-        total *= np.float32(FAST_LEAK)
-        s.weight *= FAST_LEAK
-        s.weight_variance *= FAST_LEAK**2
-        s.offset[0] *= FAST_LEAK
-        s.offset[1] *= FAST_LEAK
-    if weight > 0.0:
-        total += np.float32(weight) * patch
-        s.weight += weight
-        s.weight_variance += weight * weight * variance
-        s.offset[0] += weight * (m.x - round(m.x))
-        s.offset[1] += weight * (m.y - round(m.y))
-
-
-@njit(cache=True, nogil=True)
-def end_event(states: Records, courses: Records, totals: Image, row: int, length: int) -> None:
-    """Forget an event that had the first `length` moments; if the trace rises anew, the next one is on."""
-    s, course = states[row], courses[row]
-    anew = length < s.length
-    first = max(min(length, s.length) - KEPT, 0)
-    for i in range(first, s.length):
-        course[i - first] = course[i]
-    s.length -= first
-    totals[row] = 0.0
-    s.weight, s.weight_variance, s.offset[:] = 0.0, 0.0, 0.0
-    s.cloud[:] = 0.0
-    s.cloud[SIGMA] = START_SIGMA_PX
-    s.centred, s.centre_sd = False, 0.0
-    s.void, s.low_frames, s.bottom = False, 0, np.inf
-    s.open, s.opened, s.owner = anew, s.length, s.id
-    if anew:
-        s.top = s.fast / s.fast_weight
-        s.peak_z = s.sum / math.sqrt(s.power)
-    else:
-        s.sum, s.power, s.fast, s.fast_weight, s.fast_variance = 0.0, 0.0, 0.0, 0.0, 0.0

@@ -48,13 +48,14 @@ class Transient(NamedTuple):
     amplitude: float
     snr: float
 
-    def at(self, frame: float) -> float:
-        """Height in a frame."""
+    def heights(self, frame: Array) -> Array:
+        """Heights in frames (n,)."""
         age = frame - self.onset + 1
         top = self.rise_frames + self.plateau_frames
-        if age <= top:
-            return self.amplitude * min(max(age, 0.0) / self.rise_frames, 1.0)
-        return self.amplitude * math.exp((top - age) / self.decay_frames)
+        rising = np.minimum(np.maximum(age, 0.0) / self.rise_frames, 1.0)
+        return self.amplitude * np.where(
+            age <= top, rising, np.exp(np.minimum(top - age, 0.0) / self.decay_frames)
+        )
 
 
 def fit_transient(frame: Array, height: Array, sd: Array, first: int, last: int) -> Transient:
@@ -73,7 +74,7 @@ def fit_transient(frame: Array, height: Array, sd: Array, first: int, last: int)
     left = float((weight * height**2).sum()) - shape.snr**2
     if left > len(frame) + MISFIT * math.sqrt(2 * len(frame)):
         shape = Transient(*_fit(frame, height, weight, *onsets, PLATEAUS, DECAY_TABLE).tolist())
-    unit = np.array([shape._replace(amplitude=1.0).at(f) for f in frame])
+    unit = shape._replace(amplitude=1.0).heights(frame)
     near = unit >= NEAR_PEAK
     if near.any():
         power = float((weight * unit**2)[near].sum())

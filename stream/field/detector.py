@@ -8,13 +8,14 @@ image are how calcium sparks have always been found (Cheng et al., Biophys. J. 7
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stream.config import CalciumConfig
+from stream.field.blocks import block_sums, widened
 from stream.field.light import Lamp
 from stream.field.maps import (
     BIN_PX,
@@ -24,14 +25,13 @@ from stream.field.maps import (
     Map,
     Mask,
     bin_pixels,
-    block_sums,
     residuals,
     smooth,
     taps,
 )
 from stream.field.rest import WARM_UP_FRAMES, Rest
 from stream.field.sparks import Past, SparkFrame, Sparks
-from stream.field.waves import AROUND, Waves
+from stream.field.waves import Waves
 from stream.results import CalciumTransient
 
 LEAK = 0.6  # of the filter in time, a frame
@@ -89,7 +89,7 @@ class CalciumField:
         self._max_frames = config.max_duration_frames
         self._taps = taps()
         self._seq: int | None = None
-        self._n_transients = 0
+        self._ids = count()  # never used again
         self._restart((0, 0))
 
     def step(self, seq: int, time_s: float, image: NDArray[np.float32]) -> FieldUpdate:
@@ -125,11 +125,11 @@ class CalciumField:
         elif mean > MIN_LIGHT * self._usual_light:
             ended = self._measure(self._rest, (seq, time_s), LEAK**elapsed)
             self._usual_light += 0.1 * (mean - self._usual_light)
-        return FieldUpdate(self._named(ended), self._waves.mask)
+        return FieldUpdate(tuple(ended), self._waves.mask)
 
     def flush(self) -> tuple[CalciumTransient, ...]:
         """End the transients that are still on, and forget the field."""
-        ended = self._named(self._end())
+        ended = tuple(self._end())
         self._restart((0, 0))
         return ended
 
@@ -138,15 +138,15 @@ class CalciumField:
         self._shape = shape
         bins = (shape[0] // BIN_PX, shape[1] // BIN_PX)
         blocks = (-(-bins[0] // BLOCK), -(-bins[1] // BLOCK))
-        self._bins, self._leaky, self._z, self._scratch = (np.zeros(bins, np.float32) for _ in range(4))
+        self._bins, self._leaky, self._z = (np.zeros(bins, np.float32) for _ in range(3))
         self._leaky_power = self._leaky_ones = 0.0
         self._light = np.zeros(blocks)
         self._beside_wave: Mask = np.zeros(blocks, np.bool_)
         self._first: list[Map] = []
         self._usual_light = 0.0
         self._rest: Rest | None = None
-        self._lamp, self._waves = Lamp(), Waves(blocks)
-        self._past, self._sparks = Past(bins), Sparks(self._taps, self._max_frames)
+        self._lamp, self._waves = Lamp(), Waves(blocks, self._ids)
+        self._past, self._sparks = Past(bins), Sparks(self._taps, self._max_frames, self._ids)
 
     def _warm_up(self, mean: float) -> None:
         """Collect the first frames; dark ones do not count."""
@@ -163,7 +163,7 @@ class CalciumField:
         light = self._lamp.step(self._light, *rest.blocks(), self._beside_wave)
         ended = self._waves.step(*now, light)
         wave = self._waves.mask
-        self._beside_wave = ndimage.binary_dilation(wave, AROUND) if wave.any() else wave
+        self._beside_wave = widened(wave)
         deviation = self._past.push(*now)
         n_dark = residuals(
             self._bins, rest.light, rest.variance, light.lamp, light.rise, decay, deviation, self._leaky
@@ -176,7 +176,7 @@ class CalciumField:
         self._leaky_power = self._leaky_power * decay**2 + 1.0
         self._leaky_ones = self._leaky_ones * decay + 1.0
         sd = math.sqrt(self._leaky_power + self._leaky_ones**2 * rest.uncertainty)
-        smooth(self._leaky, self._taps, 1 / sd, self._scratch, self._z)
+        smooth(self._leaky, self._taps, 1 / sd, self._z)
         frame = SparkFrame(self._z, rest.light, rest.variance, light.lamp, self._beside_wave)
         ended += self._sparks.step(self._past, frame)
         rest.learn(self._bins, deviation, self._z, self._beside_wave, light.lamp, self._max_frames)
@@ -184,9 +184,3 @@ class CalciumField:
 
     def _end(self) -> list[CalciumTransient]:
         return [*self._waves.flush(), *self._sparks.flush()]
-
-    def _named(self, ended: list[CalciumTransient]) -> tuple[CalciumTransient, ...]:
-        """Give ids, which are never used again."""
-        first = self._n_transients
-        self._n_transients += len(ended)
-        return tuple(replace(transient, transient_id=first + i) for i, transient in enumerate(ended))

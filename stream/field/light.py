@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.field.maps import median_of_9
+from stream.field.blocks import Blocks, median_of_9
 
-Blocks = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 WAVE_ON_DFF, WAVE_ON_Z = 0.06, 5.0  # a wave is this high somewhere, in ΔF/F0 and in noise sd …

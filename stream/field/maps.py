@@ -1,9 +1,9 @@
-"""Pixel work of the field's calcium: binning, ratio to rest in blocks, residuals, smoothing, learning.
+"""Pixel work of the field's calcium: binning, residuals, smoothing, learning.
 
-All of it is one pass over bins of 2 × 2 pixels each; blocks are 4 × 4 bins.
+All of it is one pass over bins of 2 × 2 pixels each; blocks are 4 × 4 bins. The inner loops are over float32,
+have no branches (a check for division by zero is one) and write one map each: such loops become vector
+instructions.
 """
-
-import math
 
 import numpy as np
 from numba import njit
@@ -16,10 +16,11 @@ BIN_PX = 2  # clouds of calcium are wider than the PSF, σ 1.3 px, so little is 
 BLOCK = 4  # bins
 BLOCK_PX = BLOCK * BIN_PX
 SMOOTH_BINS = 1.0  # σ of the matched filter, 2 px: between the clouds of 1 and 4 px
-REACH = 3  # bins; 3 σ
+REACH = 3  # bins; 3 σ; `smooth` is written out for it
 # A place this much darker than its rest was bright when that was learned, which is soon put right.
 DIP_Z, DIP_RATE = 2.0, 0.08
 DARK_PHOTONS = 0.1  # a bin darker than this has no meaningful ΔF/F0
+REORDER = {"reassoc", "contract", "arcp", "nsz"}  # of fast maths, what is only rounding
 
 
 def taps() -> Map:
@@ -28,57 +29,20 @@ def taps() -> Map:
     return np.asarray(weights / np.sqrt((weights**2).sum()), np.float32)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=REORDER)
 def bin_pixels(image: Map, bins: Map) -> float:
     """Means of 2 × 2 pixels; an odd last row or column is left out. Gives the mean of all."""
     total = 0.0
     for r in range(bins.shape[0]):
-        for c in range(bins.shape[1]):
-            y, x = 2 * r, 2 * c
-            light = image[y, x] + image[y, x + 1] + image[y + 1, x] + image[y + 1, x + 1]
-            bins[r, c] = np.float32(0.25) * light
-            total += bins[r, c]
+        upper, lower, out = image[2 * r], image[2 * r + 1], bins[r]
+        for c in range(len(out)):
+            light = upper[2 * c] + upper[2 * c + 1] + lower[2 * c] + lower[2 * c + 1]
+            out[c] = np.float32(0.25) * light
+            total += out[c]
     return total / bins.size
 
 
-@njit(cache=True, nogil=True)
-def block_sums(bins: Map, sums: NDArray[np.float64]) -> None:
-    """Sums of 4 × 4 bins; blocks at the far edges may hold fewer."""
-    sums[:] = 0.0
-    for r in range(bins.shape[0]):
-        for c in range(bins.shape[1]):
-            sums[r // BLOCK, c // BLOCK] += bins[r, c]
-
-
-@njit(cache=True, nogil=True)
-def median_of_9(blocks: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    """Median over 3 × 3 blocks.
-
-    A block beyond the border is the one opposite, mirrored in the central value: a slope stays a slope.
-    """
-    height, width = blocks.shape
-    near = np.empty(9)
-    for r in range(height):
-        for c in range(width):
-            n = 0
-            for i in range(r - 1, r + 2):
-                for j in range(c - 1, c + 2):
-                    if 0 <= i < height and 0 <= j < width:
-                        value = blocks[i, j]
-                    elif 0 <= 2 * r - i < height and 0 <= 2 * c - j < width:
-                        value = 2 * blocks[r, c] - blocks[2 * r - i, 2 * c - j]
-                    else:
-                        continue
-                    k = n
-                    while k > 0 and near[k - 1] > value:
-                        near[k] = near[k - 1]
-                        k -= 1
-                    near[k] = value
-                    n += 1
-            out[r, c] = near[n // 2]
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=REORDER, error_model="numpy")
 def residuals(
     bins: Map,
     rest: Map,
@@ -94,52 +58,55 @@ def residuals(
     `variance` is that of a bin relative to the light expected in it; `wave` is interpolated between the
     blocks' centres. Gives the number of bins that are 5 sd darker than expected.
     """
-    has_wave = wave.any()
+    one, faintest = np.float32(1), np.float32(DARK_PHOTONS)
+    lamp_, decay_ = np.float32(lamp), np.float32(decay)
+    wide = np.empty((len(wave), bins.shape[1]), np.float32)  # the wave, stretched along the columns
+    for c in range(bins.shape[1]):
+        column, column2, f = _between(c, wave.shape[1])
+        for row in range(len(wave)):
+            wide[row, c] = wave[row, column] * (1 - f) + wave[row, column2] * f
     n_dark = 0
-    last_row, last_column = wave.shape[0] - 1, wave.shape[1] - 1
     for r in range(bins.shape[0]):
-        y = (r - 0.5 * (BLOCK - 1)) / BLOCK
-        row = min(max(int(y), 0), max(last_row - 1, 0))
-        row2, fy = min(row + 1, last_row), y - row
-        for c in range(bins.shape[1]):
-            expected = max(lamp * rest[r, c], DARK_PHOTONS)
-            if has_wave:
-                x = (c - 0.5 * (BLOCK - 1)) / BLOCK
-                column = min(max(int(x), 0), max(last_column - 1, 0))
-                column2, fx = min(column + 1, last_column), x - column
-                above = wave[row, column] * (1 - fx) + wave[row, column2] * fx
-                below = wave[row2, column] * (1 - fx) + wave[row2, column2] * fx
-                expected *= max(1.0 + above * (1 - fy) + below * fy, 0.1)
-            value = (bins[r, c] - expected) / math.sqrt(variance[r, c] * expected)
-            deviation[r, c] = value
-            leaky[r, c] = leaky[r, c] * decay + value
-            n_dark += value < -5.0
+        row, row2, f = _between(r, len(wave))
+        above, below, fy = wide[row], wide[row2], np.float32(f)
+        light, rest_, variance_, out, sums = bins[r], rest[r], variance[r], deviation[r], leaky[r]
+        for c in range(len(light)):
+            rise = max(one + above[c] * (one - fy) + below[c] * fy, np.float32(0.1))
+            expected = max(lamp_ * rest_[c], faintest) * rise
+            out[c] = (light[c] - expected) / np.sqrt(variance_[c] * expected)
+        for c in range(len(light)):
+            sums[c] = sums[c] * decay_ + out[c]
+            n_dark += out[c] < np.float32(-5)
     return n_dark
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def smooth(image: Map, weights: Map, scale: float, passed: Map, out: Map) -> None:
-    """Gaussian filter of unit noise times `scale`; outside the image there is nothing."""
-    height, width = image.shape
-    reach = len(weights) // 2
-    for r in range(height):
-        for c in range(width):
-            passed[r, c] = 0.0
-        for k in range(-reach, reach + 1):
-            if 0 <= r + k < height:
-                w = weights[k + reach]
-                for c in range(width):
-                    passed[r, c] += w * image[r + k, c]
-    for r in range(height):
-        for c in range(width):
-            out[r, c] = 0.0
-        for k in range(-reach, reach + 1):
-            w = weights[k + reach] * scale
-            for c in range(max(0, -k), min(width, width - k)):
-                out[r, c] += w * passed[r, c + k]
-
-
 @njit(cache=True, nogil=True)
+def _between(i: int, n_blocks: int) -> tuple[int, int, float]:
+    """The two blocks along one axis whose centres a bin lies between, and how far it is to the second."""
+    place = (i - 0.5 * (BLOCK - 1)) / BLOCK
+    first = min(max(int(place), 0), max(n_blocks - 2, 0))
+    return first, min(first + 1, n_blocks - 1), place - first
+
+
+@njit(cache=True, nogil=True, fastmath=REORDER)
+def smooth(image: Map, weights: Map, scale: float, out: Map) -> None:
+    """Gaussian filter of unit noise (`taps`) times `scale`; outside the image there is nothing."""
+    height, width = image.shape
+    a = np.zeros((height + 2 * REACH, width), np.float32)  # with a margin of nothing
+    a[REACH:-REACH] = image
+    b = np.zeros(width + 2 * REACH, np.float32)  # a row that has been filtered along the columns
+    w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]  # the others mirror them
+    scale_ = np.float32(scale)
+    for r in range(height):
+        for c in range(width):
+            outer = w0 * (a[r, c] + a[r + 6, c]) + w1 * (a[r + 1, c] + a[r + 5, c])
+            b[c + 3] = outer + w2 * (a[r + 2, c] + a[r + 4, c]) + w3 * a[r + 3, c]
+        for c in range(width):
+            outer = w0 * (b[c] + b[c + 6]) + w1 * (b[c + 1] + b[c + 5])
+            out[r, c] = scale_ * (outer + w2 * (b[c + 2] + b[c + 4]) + w3 * b[c + 3])
+
+
+@njit(cache=True, nogil=True, fastmath=REORDER)
 def learn(
     bins: Map,
     deviation: Map,
@@ -149,33 +116,39 @@ def learn(
     quiet_z: float,
     rate: float,
     longest: int,
+    least_variance: float,
     rest: Map,
     variance: Map,
-    busy: NDArray[np.int32],
+    busy: Map,
 ) -> None:
     """Move rest and noise of the bins where nothing happens; after `longest` busy frames, of any.
 
     `wave` are blocks, `z` the smoothed deviation that tells where something happens.
     """
+    zero, one, three, faintest = np.float32(0), np.float32(1), np.float32(3), np.float32(DARK_PHOTONS)
+    lamp_, quiet, dip, slow = np.float32(lamp), np.float32(quiet_z), np.float32(-DIP_Z), np.float32(rate)
+    least, longest_ = np.float32(least_variance), np.float32(longest)
+    after_dip = max(slow, np.float32(DIP_RATE))
+    after_long = max(slow, np.float32(0.2))  # what lasts is the new rest: learned in five frames or so
+    beside = np.empty(bins.shape[1], np.bool_)
     for r in range(bins.shape[0]):
-        for c in range(bins.shape[1]):
-            fast = rate
-            if z[r, c] > quiet_z or wave[r // BLOCK, c // BLOCK]:
-                busy[r, c] += 1
-                if busy[r, c] <= longest:
-                    continue
-                fast = max(rate, 0.2)  # what lasts is the new rest: learned in five frames or so
-            else:
-                busy[r, c] = 0
-                if z[r, c] < -DIP_Z:
-                    fast = max(rate, DIP_RATE)
-            expected = max(lamp * rest[r, c], DARK_PHOTONS)
-            step = bins[r, c] - expected
-            if busy[r, c] == 0:
-                # Rare large deviations count up to 3 sd, so that they move neither rest nor noise much.
-                largest = 3.0 * math.sqrt(variance[r, c] * expected)
-                step = min(max(step, -largest), largest)
-                square = min(deviation[r, c] * deviation[r, c], 9.0)
-                if fast == rate:
-                    variance[r, c] *= 1.0 + rate * (square - 1.0)
-            rest[r, c] += fast * step / lamp
+        if r % BLOCK == 0:
+            for c in range(len(beside)):
+                beside[c] = wave[r // BLOCK, c // BLOCK]
+        light, deviation_, z_ = bins[r], deviation[r], z[r]
+        rest_, variance_, busy_ = rest[r], variance[r], busy[r]
+        for c in range(len(light)):
+            busy_[c] = busy_[c] + one if (z_[c] > quiet) | beside[c] else zero
+        for c in range(len(light)):
+            expected = max(lamp_ * rest_[c], faintest)
+            step = light[c] - expected
+            # Rare large deviations count up to 3 sd, so that they move neither rest nor noise much.
+            largest = three * np.sqrt(variance_[c] * expected)
+            clipped = min(max(step, -largest), largest)
+            when_quiet = clipped * (after_dip if z_[c] < dip else slow)
+            when_busy = step * (after_long if busy_[c] > longest_ else zero)
+            rest_[c] += (when_busy if busy_[c] > zero else when_quiet) / lamp_
+        for c in range(len(light)):
+            square = min(deviation_[c] * deviation_[c], three * three)
+            gain = zero if (busy_[c] > zero) | ((z_[c] < dip) & (after_dip != slow)) else slow
+            variance_[c] = max(variance_[c] * (one + gain * (square - one)), least)

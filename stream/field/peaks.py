@@ -7,9 +7,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from stream.field.maps import BLOCK, DARK_PHOTONS, REACH, Map
+from stream.field.rows import Rows, is_over
 
 Mask = NDArray[np.bool_]
-Rows = NDArray[np.void]  # of SPARK
 
 # Thresholds of the filtered map in noise sd. Of 10⁶ independent places and times, 0.3 exceed 5 by chance.
 ON_Z = 5.0
@@ -25,42 +25,20 @@ NEAR_BINS = 2  # a maximum this near a transient is the transient's
 AGAIN_SHARE = 0.1
 REDATE = 1.5  # a maximum this much higher than when its onset was dated shows that one to be noise
 
-SPARK = np.dtype(
-    [
-        ("row0", np.int64),  # bin where it was found
-        ("column0", np.int64),
-        ("row", np.int64),  # bin of the highest value so far
-        ("column", np.int64),
-        ("best_z", np.float64),  # that value
-        ("dated_z", np.float64),  # value when the onset was dated
-        ("floor", np.int64),  # onsets are not dated before this frame
-        ("onset", np.int64),
-        ("onset_s", np.float64),
-        ("peak", np.int64),
-        ("dff", np.float64),  # highest ΔF/F0 of the core
-        ("end", np.int64),
-        ("end_s", np.float64),
-        ("x", np.float64),  # bins
-        ("y", np.float64),
-        ("area", np.float64),  # bins
-        ("in_wave", np.bool_),
-        ("low_frames", np.int64),
-        ("dip_z", np.float64),  # lowest value since the highest
-        ("dip", np.int64),
-        ("dip_s", np.float64),
-        ("again", np.bool_),  # rises again from the dip
-    ]
-)
-
 
 @njit(cache=True, nogil=True)
-def find(z: Map, known: NDArray[np.int64], wave: Mask, found: NDArray[np.int64]) -> int:
-    """Put compact maxima of `z` above ON_Z that are not `known` (n, 2) into `found` (m, 2); gives how many.
+def find(z: Map, known: Rows, wave: Mask, found: NDArray[np.int64]) -> int:
+    """Put compact maxima of `z` above ON_Z into `found` (m, 2), but those still `known`; gives how many.
 
     `wave` are blocks in or beside a wave.
     """
     n = 0
     for r in range(z.shape[0]):
+        is_high = False  # most rows hold nothing, which is seen faster without a branch for each bin
+        for c in range(z.shape[1]):
+            is_high |= z[r, c] > np.float32(ON_Z)
+        if not is_high:
+            continue
         for c in range(z.shape[1]):
             if z[r, c] <= ON_Z or n == len(found) or not is_top(z, r, c):
                 continue
@@ -69,7 +47,8 @@ def find(z: Map, known: NDArray[np.int64], wave: Mask, found: NDArray[np.int64])
                 continue
             is_new = True
             for k in range(len(known)):
-                if max(abs(known[k, 0] - r), abs(known[k, 1] - c)) <= NEAR_BINS:
+                away = max(abs(known[k]["row0"] - r), abs(known[k]["column0"] - c))
+                if away <= NEAR_BINS and not is_over(known[k]):
                     is_new = False
             if is_new:
                 found[n, 0], found[n, 1] = r, c

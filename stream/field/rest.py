@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from stream.field.light import Blocks
-from stream.field.maps import DARK_PHOTONS, Map, Mask, block_sums, learn
+from stream.field.blocks import Blocks, block_sums
+from stream.field.maps import DARK_PHOTONS, Map, Mask, learn
 
 WARM_UP_FRAMES = 10  # whose median is the first baseline
 BASELINE_RATE = 0.02  # of the exponential means of baseline and noise
@@ -41,7 +41,7 @@ class Rest:
         # The median over the bins leaves out those that were active; χ² of 9 degrees has its median at 0.927.
         self.variance: Map = np.full_like(self.light, max(np.median(excess) / 0.927, MIN_VARIANCE))
         self._frames = 0
-        self._busy = np.zeros(self.light.shape, np.int32)
+        self._busy: Map = np.zeros_like(self.light)  # frames, counted in the type of all maps
         self._bins: Blocks = np.zeros(n_blocks)
         block_sums(np.ones_like(self.light), self._bins)
 
@@ -74,9 +74,9 @@ class Rest:
             QUIET_Z,
             self.rate,
             max_frames,
+            MIN_VARIANCE,
             self.light,
             self.variance,
             self._busy,
         )
-        np.maximum(self.variance, MIN_VARIANCE, out=self.variance)
         self._frames += 1

@@ -1,11 +1,13 @@
 """Waves: wide connected areas of raised calcium, followed from frame to frame by their overlap."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from stream.field.blocks import widened
 from stream.field.light import WAVE_OFF_DFF, WAVE_OFF_Z, WAVE_ON_DFF, WAVE_ON_Z, FieldLight
 from stream.field.maps import BLOCK_PX
 from stream.results import CalciumTransient
@@ -39,13 +41,21 @@ class _Wave:
 class Waves:
     """Finds and follows waves.
 
+    Parameters
+    ----------
+    shape
+        Blocks along both sides.
+    ids
+        Gives each wave's row its id.
+
     Attributes
     ----------
     mask
         Blocks (h, w) in a wave in the last frame.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, int], ids: Iterator[int]) -> None:
+        self._ids = ids
         self.mask: Mask = np.zeros(shape, np.bool_)
         self._owner = np.zeros(shape, np.int64)  # wave that covered a block when it was last seen, 0: none
         self._waves: dict[int, _Wave] = {}
@@ -70,12 +80,12 @@ class Waves:
         parts, n_parts = ndimage.label(low | high, AROUND)
         n_blocks = np.bincount(parts.ravel(), minlength=n_parts + 1)
         n_high = np.bincount(parts[high], minlength=n_parts + 1)
-        before = ndimage.grey_dilation(self._owner, footprint=AROUND)
-        for part in range(1, n_parts + 1):
+        before = widened(self._owner)
+        for part in (n_blocks[1:] >= REMNANT_BLOCKS).nonzero()[0] + 1:
             where = parts == part
             ids = sorted({int(i) for i in np.unique(before[where])} & self._waves.keys())
             is_wide = n_blocks[part] >= MIN_BLOCKS and n_high[part] >= MIN_HIGH_BLOCKS
-            if not (is_wide or (ids and n_blocks[part] >= REMNANT_BLOCKS)):
+            if not (is_wide or ids):
                 continue
             if not ids:
                 self._n_waves += 1
@@ -94,8 +104,13 @@ class Waves:
 
     def _end(self, ids: list[int]) -> list[CalciumTransient]:
         ended = [self._waves.pop(i) for i in ids]
-        self._owner[np.isin(self._owner, ids)] = 0
-        return [_transient(wave) for wave in ended if wave.last[0] - wave.onset[0] + 1 >= MIN_FRAMES]
+        if ended:
+            self._owner[np.isin(self._owner, ids)] = 0
+        return [
+            _transient(wave, next(self._ids))
+            for wave in ended
+            if wave.last[0] - wave.onset[0] + 1 >= MIN_FRAMES
+        ]
 
 
 def _note(wave: _Wave, now: tuple[int, float], light: FieldLight, where: Mask) -> None:
@@ -110,9 +125,9 @@ def _note(wave: _Wave, now: tuple[int, float], light: FieldLight, where: Mask) -
         wave.x_px, wave.y_px = (float((i + 0.5) * BLOCK_PX - 0.5) for i in (x, y))
 
 
-def _transient(wave: _Wave) -> CalciumTransient:
+def _transient(wave: _Wave, transient_id: int) -> CalciumTransient:
     return CalciumTransient(
-        transient_id=-1,
+        transient_id=transient_id,
         onset_frame=wave.onset[0],
         peak_frame=wave.peak[0],
         end_frame=wave.last[0],

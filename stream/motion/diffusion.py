@@ -10,6 +10,11 @@ with white noise of variance s² = σ² − 2 D R Δt, R = 1/6 for an exposure o
 (Berglund, Phys. Rev. E 82, 011917 (2010); Michalet & Berglund, Phys. Rev. E 85, 061916 (2012)). s² may be
 negative; the filter stays valid, as the variance of what comes next never is.
 
+A network that looks at the frames beside draws a position towards those there, the more so the smaller the
+step is against the error: x̂ = x + a/2 · (x₋₁ − 2x + x₊₁) on average, where a = pull · σ² / (σ² + 2DΔt / 16)
+describes the network that ships. It acts like more blur, and s² is taken to be less by a (1 − a) D Δt,
+which leaves D unbiased in simulations (docs/decisions/0015-pull.md).
+
 Claimed errors are often wrong by tens of per cent, which a slow punctum would show as too much or too
 little motion: hence the grid over their scale, as over D and σ by Heckert, Dahal, Tjian & Darzacq, eLife
 11, e70169 (2022).
@@ -25,6 +30,7 @@ Index = NDArray[np.intp]
 Counts = NDArray[np.int64]
 
 MOTION_BLUR = 1 / 6  # R of an exposure that lasts the whole frame interval
+NEIGHBOUR_PULL, PULL_STEP = 0.4, 1 / 16
 # From what minutes cannot tell from rest (100 nm in 50 s) to more than any membrane protein.
 DIFFUSION_UM2_S: Array = np.geomspace(1e-4, 5.0, 28)
 SD_SCALE: Array = np.geomspace(0.5, 2.0, 7)
@@ -45,6 +51,7 @@ def advance_free(
     seen: Single,
     elapsed_s: Single,
     interval_s: float,
+    pull: np.float32,
     diffusion: Single,
     scale2: Single,
 ) -> None:
@@ -65,12 +72,16 @@ def advance_free(
         (m, 3) x, y (µm) and their claimed variance an axis (µm²).
     elapsed_s, interval_s
         (m,) Time since the sighting before, and the frame interval.
+    pull
+        How far positions of resting puncta are drawn towards those in the frames beside.
     diffusion, scale2
         (D,) µm²/s, and (C,) squared scales of the error.
     """
-    one = np.float32(1)  # keeps the arithmetic single
+    one, half = np.float32(1), np.float32(0.5)  # keep the arithmetic single
+    step_share = np.float32(PULL_STEP)
     n_c, n_d = len(scale2), len(diffusion)
-    blur = np.float32(2 * MOTION_BLUR * interval_s)
+    frame = np.float32(2 * interval_s)
+    blur = np.float32(MOTION_BLUR) * frame
     for i in range(len(slots)):
         state, score = states[slots[i]], scores[slots[i]]
         x, y, claimed = seen[i, 0], seen[i, 1], seen[i, 2]
@@ -88,7 +99,9 @@ def advance_free(
             error = scale2[c] * claimed
             for d in range(n_d):
                 ahead = variance[d] + diffusion[d] * walked
-                noise = error - diffusion[d] * blur
+                step2 = diffusion[d] * frame
+                drawn = pull * claimed / (claimed + step_share * step2)
+                noise = error - diffusion[d] * blur - half * step2 * drawn * (one - drawn)
                 w = one / (ahead + noise)
                 gain = ahead * w
                 off_x, off_y = x - mean_x[d], y - mean_y[d]

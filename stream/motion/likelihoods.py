@@ -34,9 +34,15 @@ class Likelihoods:
     """Log-likelihoods of tracks under free and confined diffusion; tracks are numbered from 0.
 
     Memory grows by filters for the tracks of the last frames, and by little for those before.
+
+    Parameters
+    ----------
+    pull
+        How far positions are drawn towards those in the frames beside, see `stream.motion.diffusion`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pull: float = 0.0) -> None:
+        self._pull = np.float32(pull)
         self._n = 0
         self._slot = np.empty(0, np.intp)  # of each track, NO_SLOT where it is retired
         self._free_kept: Single = np.empty((0, *FREE_SHAPE), np.float32)  # of filters that are gone
@@ -69,7 +75,8 @@ class Likelihoods:
         slot = self._slots_of(track)
         self._steps[slot[elapsed_s == 0]] = 0
         steps = self._steps[slot]
-        advance_free(self._free, self._free_scores, slot, steps, seen, elapsed_s, interval_s, *FREE_GRID)
+        steady = elapsed_s, interval_s, self._pull
+        advance_free(self._free, self._free_scores, slot, steps, seen, *steady, *FREE_GRID)
         gaps, gap = np.unique(elapsed_s, return_inverse=True)
         kept = np.exp(-gaps[:, None] / interval_s / RELAXATION).astype(np.float32)
         advance_confined(self._well, self._well_scores, slot, steps, seen, kept, gap, *WELL_GRID)

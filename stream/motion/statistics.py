@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stream.motion.diffusion import DIFFUSION_UM2_S, Index
+from stream.motion.diffusion import DIFFUSION_UM2_S, NEIGHBOUR_PULL, Index
 from stream.motion.displacements import FAR_PAST, SUMS, Sums, alpha, take_in
 from stream.motion.estimate import Motion, motion_of
 from stream.motion.likelihoods import Likelihoods
@@ -29,12 +29,18 @@ RESOLVED_RATIO, RESOLVED_ABOVE_UM2_S = 16.0, 1.5 * DIFFUSION_UM2_S[0]
 
 
 class TrackStatistics:
-    """Accumulates what is known of each track from its observed positions."""
+    """Accumulates what is known of each track from its observed positions.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    window
+        Frames that each position was made from, see `Engine.window`.
+    """
+
+    def __init__(self, window: int = 1) -> None:
         self._rows: dict[int, int] = {}
         self._sums: Sums = np.zeros(0, SUMS)
-        self._likelihoods = Likelihoods()
+        self._likelihoods = Likelihoods(NEIGHBOUR_PULL if window > 1 else 0.0)
         self._frame, self._time_s = FAR_PAST, 0.0
         self._intervals: deque[float] = deque(maxlen=RECENT)
 

@@ -30,7 +30,7 @@ def complete(
     StreamError
         If the results cannot be written; the journal stays.
     """
-    folded = fold(run, csv=info["configuration"]["output"]["csv"])
+    folded = fold(run, csv=info["configuration"]["output"]["csv"], window=info.get("engine_window", 1))
     frames = folded.frames.counts(info["counts"].get("frames_in"))
     lost = frames["frames_out"] < n_recorded
     if lost:

@@ -36,11 +36,12 @@ class Folded:
     warnings: list[str]
 
 
-def fold(run: Path, *, csv: bool) -> Folded:
+def fold(run: Path, *, csv: bool, window: int = 1) -> Folded:
     """Make a run's tables from its journal, which stays as it is; may be repeated after any failure.
 
     Tracks that were never confirmed vanish: their puncta keep no track, their events are dropped and
-    counted. So do predictions, and events that begin, after a track's last observation.
+    counted. So do predictions, and events that begin, after a track's last observation. `window` is that of
+    the engine that found the puncta.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def fold(run: Path, *, csv: bool) -> Folded:
     shutil.rmtree(staging, ignore_errors=True)
     try:
         staging.mkdir()
-        folded = _write_tables(Journal.open(run / JOURNAL, schemas()), staging, csv)
+        folded = _write_tables(Journal.open(run / JOURNAL, schemas()), staging, csv, window)
         for path in sorted(staging.iterdir()):
             with path.open("r+b") as file:
                 os.fsync(file.fileno())  # the journal goes next, but not before its heirs are on the disk
@@ -63,9 +64,9 @@ def fold(run: Path, *, csv: bool) -> Folded:
     return folded
 
 
-def _write_tables(journal: Journal, folder: Path, csv: bool) -> Folded:
+def _write_tables(journal: Journal, folder: Path, csv: bool, window: int) -> Folded:
     tracks = ConfirmedTracks.of(journal)
-    statistics = TrackStatistics()
+    statistics = TrackStatistics(window)
     with TableFiles(folder, "trajectories", TRAJECTORIES, csv) as table:
         for batch in journal.batches("trajectories"):
             bridged = batch["frame"].to_numpy() <= tracks.last_frame_of(batch["track_id"])

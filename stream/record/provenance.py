@@ -24,8 +24,8 @@ class RunStart:
 
     Attributes
     ----------
-    engine
-        `Engine.description`.
+    engine, engine_window
+        `Engine.description` and `Engine.window`.
     pixel_size_nm, interval_s
         As used, whether given, read from the file or assumed.
     assumptions
@@ -39,6 +39,7 @@ class RunStart:
     pixel_size_nm: float
     interval_s: float
     assumptions: tuple[str, ...] = ()
+    engine_window: int = 1
 
 
 def describe(start: RunStart) -> Info:
@@ -52,6 +53,7 @@ def describe(start: RunStart) -> Info:
         "ended": None,
         "source": asdict(start.source),
         "engine": start.engine,
+        "engine_window": start.engine_window,
         "camera": _camera(start.camera),
         "pixel_size_nm": start.pixel_size_nm,
         "interval_s": start.interval_s,

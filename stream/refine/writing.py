@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stream.motion.statistics import TrackStatistics
 from stream.record.confirmed import ConfirmedTracks
 from stream.record.fold import add_frames, write_tracks
+from stream.record.run import read_info
 from stream.record.table_files import TableFiles
 from stream.refine.gaps import GapRows
 from stream.refine.reading import BLOCK_ROWS, FrameReader, blocks
@@ -43,7 +44,7 @@ def write_puncta_and_trajectories(
     run: Path, folder: Path, labels: Labels, gaps: GapRows, csv: bool, rows: int = BLOCK_ROWS
 ) -> TrackStatistics:
     """Write both tables as those of the run, with the new tracks; gives the statistics of the tracks."""
-    statistics = TrackStatistics()
+    statistics = TrackStatistics(read_info(run).get("engine_window", 1))
     with (
         FrameReader(run, "puncta") as puncta,
         FrameReader(run, "trajectories") as trajectories,

@@ -17,7 +17,8 @@ from stream.tracking.kalman import Array, Index, Sightings, Tracks
 
 GATE = 25.0  # χ² with 3 degrees of freedom, 99.998 %
 NEIGHBOURS = 10  # best candidates a track, so that the assignment stays small in any crowd
-BATCH_PAIRS = 64  # solved at once
+FEW_PAIRS = 500  # solved at once; more of them in batches of about …
+BATCH_PAIRS = 64
 DENSE = 10_000  # cells of a table up to which the dense solver is the faster one
 LN_2PI = math.log(2 * math.pi)
 
@@ -98,27 +99,37 @@ def _candidates(
 def assign(row: Index, spot: Index, gain: Array) -> tuple[Index, Index]:
     """Choose the pairs, each row and spot at most once, that have the greatest summed gain.
 
-    Pairs (P,) must have gains above 0. A pair without rivals is taken as it is; the others are solved
-    together with their rivals only, as the cost of an assignment grows with the square of its rows.
+    Pairs (P,) must have gains above 0. A pair without rivals is taken as it is.
     """
     rivals = (np.bincount(row)[row] > 1) | (np.bincount(spot)[spot] > 1)
     taken = [np.flatnonzero(~rivals)]
     contested = np.flatnonzero(rivals)
     if len(contested):
-        n_rows = int(row.max()) + 1
-        ends = (row[contested], n_rows + spot[contested])
-        n = n_rows + int(spot.max()) + 1
-        _, component = connected_components(coo_array((np.ones(len(contested)), ends), shape=(n, n)), False)
-        group = component[row[contested]]
-        order = np.argsort(group, kind="stable")
-        # Whole components, as many as make a batch: one by one, the calls would cost more than the work.
-        first = np.flatnonzero(np.diff(group[order], prepend=-1))
-        cuts = first[np.flatnonzero(np.diff(first // BATCH_PAIRS)) + 1]
-        for batch in np.split(contested[order], cuts):
+        for part in _parts(row[contested], spot[contested]):
+            batch = contested[part]
             taken.append(batch[_best_pairs(row[batch], spot[batch], gain[batch])])
     pairs = np.concatenate(taken)
     pairs = pairs[np.argsort(row[pairs])]
     return row[pairs], spot[pairs]
+
+
+def _parts(row: Index, spot: Index) -> list[Index]:
+    """Numbers of the pairs in parts that share no row or spot: the cost grows with the square of a part.
+
+    A few pairs are solved at once, as finding the parts would cost more than it saves.
+    """
+    if len(row) <= FEW_PAIRS:
+        return [np.arange(len(row))]
+    n_rows = int(row.max()) + 1
+    n = n_rows + int(spot.max()) + 1
+    graph = coo_array((np.ones(len(row)), (row, n_rows + spot)), shape=(n, n))
+    _, component = connected_components(graph, directed=False)
+    group = component[row]
+    order = np.argsort(group, kind="stable")
+    # Whole components, as many as make a batch: one by one, the calls would cost more than the work.
+    first = np.flatnonzero(np.diff(group[order], prepend=-1))
+    cuts = first[np.flatnonzero(np.diff(first // BATCH_PAIRS)) + 1]
+    return np.split(order, cuts)
 
 
 def _best_pairs(row: Index, spot: Index, gain: Array) -> Index:

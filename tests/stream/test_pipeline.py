@@ -329,6 +329,7 @@ def test_an_engine_that_fails_ends_the_run_with_what_was_found(settings, tmp_pat
         "    def __init__(self, *a): self.engine = choose_engine(*a); self.description = 'failing'\n"
         "    def prepare(self, height, width): self.engine.prepare(height, width)\n"
         "    def use_camera(self, camera): self.engine.use_camera(camera)\n"
+        "    window = 1\n"
         "    def step(self, frame):\n"
         "        if frame.seq == 30: raise MemoryError('out of memory on frame 30')\n"
         "        return self.engine.step(frame)\n"
