@@ -19,7 +19,8 @@ def write(folder, n_writes):
             ids[PER_WRITE // 2] = 0
             frame, nm = np.full(PER_WRITE, k), np.zeros(PER_WRITE)
             observed, dff = np.ones(PER_WRITE, np.int8), np.zeros(PER_WRITE, np.float32)
-            rows = [ids, frame, frame / 10, nm, nm, observed, dff]
+            state = np.zeros(PER_WRITE, np.int8)
+            rows = [ids, frame, frame / 10, nm, nm, observed, dff, state]
             log = [np.array([0] if k == 2 else [], np.int64)] * 2 + [["confirmed"] if k == 2 else []]
             journal.write(
                 {
