@@ -46,7 +46,7 @@ def advance(
     elapsed
         Frames since the last one.
     patch, pixel_variance
-        Images around the tracks (m, SIDE, SIDE) and the variance of their pixels (m,).
+        Images around the tracks (m, SIDE, SIDE), or (m, 0, 0), and the variance of their pixels (m,).
     z
         Noise standard deviations that open an event, and below which it ends.
 
@@ -130,20 +130,27 @@ def _remember(s: Any, course: Records, m: Any) -> None:
 @njit(cache=True, nogil=True)
 def _add_image(s: Any, total: Image, m: Any, mean: float, patch: Image, variance: float) -> None:
     """Add a patch with the weight of its calcium; what leads up to an event fades."""
-    weight = mean
+    if patch.size == 0:
+        return
+    weight, fade = mean, 1.0
     if not s.open:
-        weight = max(float(m.dff), 0.0)
-        total *= np.float32(FAST_LEAK)
-        s.weight *= FAST_LEAK
-        s.weight_variance *= FAST_LEAK**2
-        s.offset[0] *= FAST_LEAK
-        s.offset[1] *= FAST_LEAK
+        weight, fade = max(float(m.dff), 0.0), FAST_LEAK
+        s.weight *= fade
+        s.weight_variance *= fade * fade
+        s.offset[0] *= fade
+        s.offset[1] *= fade
+    old, new = np.float32(fade), np.float32(weight)
+    flat, added = total.reshape(-1), patch.reshape(-1)
     if weight > 0.0:
-        total += np.float32(weight) * patch
+        for i in range(len(flat)):
+            flat[i] = old * flat[i] + new * added[i]
         s.weight += weight
         s.weight_variance += weight * weight * variance
         s.offset[0] += weight * (m.x - round(m.x))
         s.offset[1] += weight * (m.y - round(m.y))
+    elif fade < 1.0:
+        for i in range(len(flat)):
+            flat[i] *= old
 
 
 @njit(cache=True, nogil=True)

@@ -31,7 +31,7 @@ class Measured:
     dff, sd
         ΔF/F0 and its noise, (n,); NaN where nothing could be measured.
     patch
-        The images around them, float32 (n, SIDE, SIDE) in units of F0.
+        The images around them, float32 (n, SIDE, SIDE) in units of F0, or (n, 0, 0): none.
     pixel_variance
         Variance of the patches' pixels (n,).
     """

@@ -83,7 +83,7 @@ def measure_spots(
     return Spots(photons, dark, background, background_variance, excess)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _sum_light(
     image: NDArray[np.float32],
     x_px: Array,
@@ -108,33 +108,32 @@ def _sum_light(
                 if (r - y) ** 2 + (c - x) ** 2 <= cut2:
                     taken[r, c] = True
     core2 = (CORE_CUT_SIGMA * sigma) ** 2
+    peak = 1 / (2 * math.pi * sigma**2)
+    across = np.empty(2 * math.ceil(reach) + 2)
     for i in range(len(x_px)):
         x, y = x_px[i], y_px[i]
         if not (-reach <= x <= width - 1 + reach and -reach <= y <= height - 1 + reach):
             continue  # outside the image, or not finite
+        left, right = max(0, math.ceil(x - reach)), min(width - 1, math.floor(x + reach)) + 1
+        above, below = max(0, math.ceil(y - reach)), min(height - 1, math.floor(y + reach)) + 1
+        for c in range(right - left):
+            across[c] = peak * math.exp(-0.5 * ((left + c - x) / sigma) ** 2)
         g1, g2, light = 0.0, 0.0, 0.0
-        free, free2, n_free = 0.0, 0.0, 0
-        ring, ring2, n_ring = 0.0, 0.0, 0
-        for r in range(max(0, math.ceil(y - reach)), min(height - 1, math.floor(y + reach)) + 1):
+        for r in range(above, below):
             dy2 = (r - y) ** 2
-            for c in range(max(0, math.ceil(x - reach)), min(width - 1, math.floor(x + reach)) + 1):
-                d2 = dy2 + (c - x) ** 2
-                value = float(image[r, c])
-                if d2 <= core2:
-                    g = math.exp(-0.5 * d2 / sigma**2) / (2 * math.pi * sigma**2)
-                    g1 += g
-                    g2 += g * g
-                    light += g * value
-                if inner**2 <= d2 <= outer**2:
-                    ring += value
-                    ring2 += value * value
-                    n_ring += 1
-                    if not taken[r, c]:
-                        free += value
-                        free2 += value * value
-                        n_free += 1
+            if dy2 > core2:
+                continue
+            values = image[r, left:right]
+            down = math.exp(-0.5 * dy2 / sigma**2)
+            for c in range(right - left):
+                g = across[c] * down if dy2 + (left + c - x) ** 2 <= core2 else 0.0
+                g1 += g
+                g2 += g * g
+                light += g * values[c]
+        window = left, right, above, below
+        free, free2, n_free = _ring(image, taken, False, x, y, window, inner**2, outer**2)
         if n_free < MIN_BACKGROUND_PX:
-            free, free2, n_free = ring, ring2, n_ring
+            free, free2, n_free = _ring(image, taken, True, x, y, window, inner**2, outer**2)
         if n_free < 2 or g2 == 0.0:
             continue
         background = free / n_free
@@ -145,6 +144,33 @@ def _sum_light(
         sums[i, 3] = background
         sums[i, 4] = variance
         sums[i, 5] = n_free
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _ring(
+    image: NDArray[np.float32],
+    taken: NDArray[np.bool_],
+    all_of_it: bool,
+    x: float,
+    y: float,
+    window: tuple[int, int, int, int],
+    inner2: float,
+    outer2: float,
+) -> tuple[float, float, float]:
+    """Sums of light, its square and the pixels of a ring; of those not taken, or `all_of_it`."""
+    left, right, above, below = window
+    light, light2, pixels = 0.0, 0.0, 0.0
+    for r in range(above, below):
+        dy2 = (r - y) ** 2
+        values, others = image[r, left:right], taken[r, left:right]
+        for c in range(right - left):
+            d2 = dy2 + (left + c - x) ** 2
+            counts = (inner2 <= d2) & (d2 <= outer2) & (all_of_it | (not others[c]))
+            value = values[c] if counts else 0.0
+            light += value
+            light2 += value * value
+            pixels += 1.0 if counts else 0.0
+    return light, light2, pixels
 
 
 @njit(cache=True, nogil=True)

@@ -126,6 +126,7 @@ def _sample(
     shared, found = np.empty((MAX_TERMS, MAX_TERMS, SIDE)), np.empty((MAX_TERMS, SIDE))
     beyond = np.empty((2, SIDE, SIDE), np.float32)
     rest = np.empty(SIDE)
+    reach2 = np.minimum(REACH * np.hypot(source_sigma, sigma), RADIUS_PX + source_sigma) ** 2
     for i in range(len(x_px)):
         x, y = x_px[i], y_px[i]
         image, lamp = images[frame[i]], lamps[frame[i]]
@@ -135,8 +136,7 @@ def _sample(
         _spot(across[0], down[0], x - left, y - top, sigma)
         n = 2
         for j in range(len(source_x)):
-            reach = min(REACH * math.hypot(source_sigma[j], sigma), RADIUS_PX + source_sigma[j])
-            near = (source_x[j] - x) ** 2 + (source_y[j] - y) ** 2 < reach**2
+            near = (source_x[j] - x) ** 2 + (source_y[j] - y) ** 2 < reach2[j]
             if near and owner[j] != i and n < MAX_TERMS:
                 _spot(across[n], down[n], source_x[j] - left, source_y[j] - top, source_sigma[j])
                 n += 1
@@ -164,12 +164,13 @@ def _sample(
                 sums[4 * SIDE + c] += spot * weight
                 sums[5 * SIDE + c] += spot * spot * weight
             for k in range(2, n):
+                column, factor = found[k], down[k, r]
                 for c in range(SIDE):
-                    found[k, c] += down[k, r] * light[c] * disc[c]
+                    column[c] += factor * light[c] * disc[c]
                 for m in range(k + 1):
-                    both = down[k, r] * down[m, r]
+                    column, factor = shared[k, m], down[k, r] * down[m, r]
                     for c in range(SIDE):
-                        shared[k, m, c] += both * (expected[c] * lamp * disc[c])
+                        column[c] += factor * (expected[c] * lamp * disc[c])
         all_light, all_light2 = sums[:SIDE].sum(), sums[SIDE : 2 * SIDE].sum()
         error2 = max(all_light2 - all_light * all_light / max(pixels, 1), 0.0)
         if pixels < MIN_PIXELS or all_light <= 0.0 or all_light * all_light < BRIGHT_Z**2 * error2:

@@ -8,7 +8,8 @@ import numpy as np
 
 from stream.calcium.cytosolic import Measured
 from stream.calcium.photometry import SHOT_FACTOR, Spots, measure_spots
-from stream.calcium.sampling import SIDE, Array, Image
+from stream.calcium.sampling import Array, Image
+from stream.calcium.survivors import survivors
 from stream.calcium.traces import Traces
 
 # Before a spot has been seen, it is taken for a typical one, known to about the scatter between spots.
@@ -55,7 +56,7 @@ class SpotGauge:
         doubt = spots["variance"] * np.maximum(light / rest, 1) ** 2
         sd = np.sqrt(np.where(lit, variance + doubt, np.nan)) / rest
         self._light, self._variance = np.where(lit, light, np.nan), variance
-        return Measured(dff, sd, np.zeros((n, SIDE, SIDE), np.float32), np.zeros(n))
+        return Measured(dff, sd, np.zeros((n, 0, 0), np.float32), np.zeros(n))
 
     def learn(self, traces: Traces) -> None:
         """Take the frame last measured into the resting light, of the spots without an event."""
@@ -76,8 +77,8 @@ class SpotGauge:
             self._typical = float(np.median(light))
         spots = np.zeros(len(ids), SPOT)
         spots["id"] = ids
-        stays, living = np.isin(ids, old["id"]), np.isin(old["id"], ids)
-        spots[stays] = old[living]
+        stays, rows = survivors(old["id"], ids)
+        spots[stays] = old[rows]
         new = ~stays | (spots["frames"] == 0)
         spots["rest"][new], spots["variance"][new] = self._typical, (SPREAD * self._typical) ** 2
         self._spots = spots

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from stream.calcium.cloud import N_PARAMETERS, SIGMA, START_SIGMA_PX
 from stream.calcium.sampling import SIDE, Image
+from stream.calcium.survivors import survivors
 from stream.results import Ids
 
 Rows = NDArray[np.intp]
@@ -104,14 +105,12 @@ class Traces:
         is now, of new tracks. The slots of the former are theirs until they are put into `free`.
         """
         old = self.state
-        at = np.searchsorted(old["id"], ids)
-        stays = at < len(old)
-        stays[stays] = old["id"][at[stays]] == ids[stays]
+        stays, rows = survivors(old["id"], ids)
         ended = np.ones(len(old), np.bool_)
-        ended[at[stays]] = False
+        ended[rows] = False
         self.free.extend(old["slot"][ended & ~old["open"]].tolist())
         state = np.zeros(len(ids), STATE)
-        state.view(STATE_ROW)[stays] = old.view(STATE_ROW)[at[stays]]
+        state.view(STATE_ROW)[stays] = old.view(STATE_ROW)[rows]
         born = np.flatnonzero(~stays)
         state["id"][born], state["owner"][born], state["bottom"][born] = ids[born], ids[born], np.inf
         state["cloud"][born, SIGMA] = START_SIGMA_PX

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.calcium.photometry import SHOT_FACTOR, Array, Spots, measure_spots
+from stream.calcium.survivors import survivors
 from stream.config import CalciumConfig
 from stream.gating.filter import DRIFT_FRAMES, N_GRID, N_SINGLE, N_STATES, Weights, filter_frame
 from stream.gating.model import never_opening, prior, transitions
@@ -173,9 +174,9 @@ class Gating:
         old = self._spots["id"]
         if len(old) == len(ids) and (old == ids).all():
             return
-        living = np.isin(old, ids)
-        self._free.extend(self._slot[~living].tolist())
-        n_new = len(ids) - int(living.sum())
+        stays, rows = survivors(old, ids)
+        self._free.extend(np.delete(self._slot, rows).tolist())
+        n_new = len(ids) - len(rows)
         missing = n_new - len(self._free)
         if missing > 0:
             n = len(self._single)
@@ -186,8 +187,7 @@ class Gating:
             self._several = np.concatenate([self._several, room[:, N_SINGLE:]])
         spots, slot = np.zeros(len(ids), SPOT), np.empty(len(ids), np.int64)
         spots["id"], spots["state"] = ids, UNCERTAIN
-        stays = np.isin(ids, old)
-        spots[stays], slot[stays] = self._spots[living], self._slot[living]
+        spots[stays], slot[stays] = self._spots[rows], self._slot[rows]
         slot[~stays] = [self._free.pop() for _ in range(n_new)]
         self._spots, self._slot = spots, slot
 
