@@ -16,7 +16,7 @@ from rich.console import Console
 
 from acquire.frame import Frame
 from bench.calcium_events import run_events
-from bench.calcium_movies import CalciumFrameTruth, calcium_movie
+from bench.calcium_movies import TETHERED, CalciumFrameTruth, calcium_movie
 from bench.ours import PLAIN_BACKEND
 from bench.outputs import UsageError, save_figures
 from model.card import SHIPPED_MODEL, read_model
@@ -43,13 +43,6 @@ DISTRACTORS: dict[str, Any] = {
     "lamp_flicker": 0.02,
     "calcium_bleach_s": 20.0,
     "structures": 4.0,
-}
-TETHERED: dict[str, Any] = {
-    "indicator": "tethered",
-    "calcium_rest_photons": 10.0,
-    "dff_min": 0.5,
-    "dff_max": 3.0,
-    "indicator_off_probability": 0.05,
 }
 CONDITIONS: dict[str, SimulationConfig] = {
     name: SimulationConfig(**PLAIN | changes)

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from acquire.frame import Frame
 from bench.calcium_event_movies import EventFrame, event_movie
+from bench.calcium_movies import TETHERED
 from bench.calcium_roi import SquareRule
 from model.engines.base import Engine
 from model.localizations import Localizations
@@ -42,13 +43,6 @@ MOVIE: dict[str, Any] = {
 # About 3 waves and 60 sparks a movie.
 DISTRACTORS: dict[str, Any] = {"wave_rate_hz": 0.4, "spark_rate_um2_s": 0.021}
 BRIGHT: dict[str, Any] = {"structures": 8.0, "background_photons": 60.0, "background_blobs": 10.0}
-TETHERED: dict[str, Any] = {
-    "indicator": "tethered",
-    "calcium_rest_photons": 10.0,
-    "dff_min": 0.5,
-    "dff_max": 3.0,
-    "indicator_off_probability": 0.05,
-}
 CONDITIONS: dict[str, SimulationConfig] = {
     name: SimulationConfig(**MOVIE | changes)
     for name, changes in {

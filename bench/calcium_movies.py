@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,13 @@ from train.random import Random
 from train.simulate import light_of, shining
 from train.simulation_config import SimulationConfig
 
+TETHERED: dict[str, Any] = {
+    "indicator": "tethered",
+    "calcium_rest_photons": 10.0,
+    "dff_min": 0.5,
+    "dff_max": 3.0,
+    "indicator_off_probability": 0.05,
+}
 IN_WAVE_DFF = 0.1  # a punctum lies inside a wave that raises the calcium there by at least this
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from bench.calcium import DISTRACTORS, TETHERED
-from bench.calcium_movies import calcium_movie
+from bench.calcium import DISTRACTORS
+from bench.calcium_movies import TETHERED, calcium_movie
 from bench.outputs import save_figures
 from model.localizations import Localizations
 from stream.calcium.detector import CalciumDetector
