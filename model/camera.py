@@ -41,6 +41,9 @@ class Camera:
     bit_depth: int = 16
 
     def __post_init__(self) -> None:
+        for name in ("offset", "e_per_adu", "read_noise_e", "em_gain"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise CameraError(f"camera.{name} has values that are not finite: mend its map")
         if self.em_gain < 1:
             raise CameraError(f"camera.em_gain is {self.em_gain}; it must be 1 (no multiplication) or more")
         if np.any(np.asarray(self.e_per_adu) <= 0):

@@ -76,7 +76,7 @@ class Analysis:
                 calcium = CalciumUpdate.off(len(localizations), len(tracks.gap_track_id))
             else:
                 image = self._camera.to_photons(frame.pixels[1])
-                calcium = self._calcium.step(seq, frame.time_s, image, localizations, tracks)
+                calcium = self._calcium.step(seq, self._tracker.time_s, image, localizations, tracks)
             done = time.perf_counter()
             yield FrameResult(
                 seq=seq,

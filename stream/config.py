@@ -14,6 +14,7 @@ from model.engines.names import BackendName
 from model.maps import MIN_PROBABILITY
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Pixels = Annotated[float, Field(gt=0, le=50)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -136,7 +137,7 @@ class TrackerConfig(Section):
     diffusion_um2_s: Annotated[tuple[Positive, Positive], Field(strict=False)] = Field(
         (0.003, 0.5), description="slowest and fastest expected diffusion coefficient, µm²/s"
     )
-    max_gap_frames: Annotated[int, Field(ge=0)] = Field(
+    max_gap_frames: Annotated[int, Field(ge=0, le=1000)] = Field(
         20, description="longest gap that is bridged, in frame intervals of time (missing frames count)"
     )
     confirm_detections: Annotated[int, Field(ge=1)] = Field(3, description="detections that make a track")
@@ -158,18 +159,20 @@ class CalciumConfig(Section):
         description="cytosolic: dye in the cell, clouds around open channels; tethered: dye on the channels "
         "(JF646-BAPTA), spots that brighten and blink",
     )
-    cloud_sigma_px: Positive = Field(
+    cloud_sigma_px: Pixels = Field(
         2.0,
         description="cytosolic: σ of the clouds that are sought, pixels; half to twice that is found too",
     )
-    core_sigma_px: Positive = Field(1.5, description="tethered: σ of the spots, pixels")
-    annulus_inner_px: Positive = Field(
+    core_sigma_px: Pixels = Field(1.5, description="tethered: σ of the spots, pixels")
+    annulus_inner_px: Pixels = Field(
         5.5, description="tethered: inner radius of the ring that tells the level around a spot, pixels"
     )
-    annulus_outer_px: Positive = Field(8.5, description="tethered: outer radius of that ring, pixels")
+    annulus_outer_px: Pixels = Field(8.5, description="tethered: outer radius of that ring, pixels")
     on_z: Positive = Field(3.5, description="an event begins above this many noise standard deviations")
     off_z: Positive = Field(1.5, description="an event ends below this many noise standard deviations")
-    max_duration_frames: Annotated[int, Field(gt=1)] = Field(80, description="longer rises are new baseline")
+    max_duration_frames: Annotated[int, Field(gt=1, le=10_000)] = Field(
+        80, description="longer rises are new baseline"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -54,8 +54,9 @@ def complete(
         write_info(run, final)
     except OSError as error:
         raise cannot_write(run / RUN_JSON, error, f"make room, then run `piezo1 recover {run}`") from error
-    # A run of another machine may still be written there: its journal stays.
-    if not lost and info["process"]["host"] == platform.node():
+    # A run of another machine may still be written there, and a journal may hold more than could be read:
+    # they stay.
+    if not lost and folded.unread <= 1 and info["process"]["host"] == platform.node():
         shutil.rmtree(run / JOURNAL, ignore_errors=True)
     return final
 

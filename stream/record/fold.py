@@ -28,12 +28,13 @@ STAGING = "folding"
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What the tables hold: entries of `run.json` (counts, mobility), and the summary of its frames."""
+    """What the tables hold: entries of `run.json`, the summary of its frames, and `Journal.unread`."""
 
     counts: Info
     mobility: Info
     frames: FrameSummary
     warnings: list[str]
+    unread: int
 
 
 def fold(run: Path, *, csv: bool, window: int = 1) -> Folded:
@@ -112,7 +113,7 @@ def _write_tables(journal: Journal, folder: Path, csv: bool, window: int) -> Fol
     }
     shares = statistics.mobility_shares() if len(tracks) else {}
     mobility = {name: asdict(share) for name, share in shares.items()}
-    return Folded(counts, mobility, frames, warnings)
+    return Folded(counts, mobility, frames, warnings, journal.unread)
 
 
 def add_frames(statistics: TrackStatistics, observed: pa.RecordBatch | pa.Table) -> None:

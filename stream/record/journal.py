@@ -78,11 +78,14 @@ class Journal:
         Writes that every file holds whole.
     torn
         Names of tables whose file ends in something that is not a whole write of all tables.
+    unread
+        Writes that the fullest file holds beyond those; a kill leaves one at most.
     """
 
     folder: Path
     n_writes: int
     torn: tuple[str, ...]
+    unread: int
 
     @classmethod
     def open(cls, folder: Path, tables: Iterable[str]) -> Self:
@@ -90,7 +93,8 @@ class Journal:
         whole = {name: _count(folder / f"{name}.arrow") for name in tables}
         n_writes = min((count for count, _ in whole.values()), default=0)
         torn = tuple(name for name, (count, clean) in whole.items() if count > n_writes or not clean)
-        return cls(folder, n_writes, torn)
+        most = max((count for count, _ in whole.values()), default=0)
+        return cls(folder, n_writes, torn, most - n_writes)
 
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         """Give the table's batches in the order they were written, one at a time."""

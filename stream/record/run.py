@@ -20,7 +20,7 @@ from stream.results import StreamError
 
 RUN_JSON = "run.json"
 JOURNAL = "journal"
-FORMAT = 1
+FORMAT = 2
 MAX_NAME = 80
 REPLACE_TRIES = 10
 REPLACE_WAIT_S = 0.05
@@ -123,7 +123,10 @@ def read_info(folder: Path) -> Info:
     except ValueError as error:
         raise StreamError(f"{folder / RUN_JSON} is damaged ({error}); it is not the file of a run") from error
     if not isinstance(info, dict) or info.get("format") != FORMAT:
-        raise StreamError(f"{folder / RUN_JSON} is not of format {FORMAT}, the one this version reads")
+        raise StreamError(
+            f"{folder / RUN_JSON} is not of format {FORMAT}, the one this version reads: take the version "
+            "that recorded the run, or read its tables by themselves"
+        )
     return info
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.localizations import Localizations
+from stream.clock import Clock
 from stream.config import TrackerConfig
 from stream.results import NO_TRACK, TrackUpdate
 from stream.tracking.kalman import Index, Sightings, Tracks
@@ -17,11 +18,6 @@ from stream.tracking.population import Population
 # Frames a tentative track may miss: none throws away more than a quarter of the real tracks before their
 # third sighting; from two on nothing is gained (simulations: up to .003 of link F1).
 TENTATIVE_GAP_FRAMES = 2
-# A wait of more nominal intervals than this (and than the longest gap) since the last frame is none. Either
-# the clock was set, and every track lives on; or the camera paused for so long that mobile puncta are
-# elsewhere, and a narrow gate links only what stayed in place. Shorter pauses widen the gates, and missing
-# frames show in `seq`.
-LONGEST_PAUSE = 10.0
 
 
 class Tracker:
@@ -34,7 +30,7 @@ class Tracker:
     pixel_size_nm
         Pixel size in the sample, nm.
     interval_s
-        Nominal frame interval, s; gaps are limited in multiples of it.
+        Nominal frame interval, s, until the frames tell theirs; gaps are limited in multiples of it.
 
     Raises
     ------
@@ -49,21 +45,23 @@ class Tracker:
                 f"got {pixel_size_nm} nm and {interval_s} s"
             )
         self._config = config
-        self._interval_s = interval_s
         px2_per_um2 = 1e6 / pixel_size_nm**2
         slowest, fastest = config.diffusion_um2_s
         range_px2_s = slowest * px2_per_um2, fastest * px2_per_um2
         self._population = Population(range_px2_s, interval_s, config.max_gap_frames)
         self._tracks = Tracks.none()
         self._next_id = 0
-        self._seq: int | None = None
-        self._time_s = 0.0
-        self._clock_s = 0.0  # time since the first frame
+        self._clock = Clock(interval_s, config.max_gap_frames)
 
     @property
     def population(self) -> Population:
         """What the recording has shown of its puncta so far."""
         return self._population
+
+    @property
+    def time_s(self) -> float:
+        """Time of the last frame, on a clock that neither stands still nor leaps."""
+        return self._clock.now_s
 
     def step(self, seq: int, time_s: float, localizations: Localizations) -> TrackUpdate:
         """Link one frame's localizations; frames come in order, missing ones are simply not given.
@@ -73,8 +71,7 @@ class Tracker:
         seq
             Index of the frame, greater than that of the frame before.
         time_s
-            Its time in seconds. Where the clock stands still, goes back or leaps (see `LONGEST_PAUSE`),
-            the nominal interval counts.
+            Its time in seconds; see `stream.clock` for clocks that stand still, go back or leap.
         localizations
             Its N puncta, at finite positions.
 
@@ -89,7 +86,7 @@ class Tracker:
         ValueError
             If `seq` is not greater than the last one, or a position is not finite.
         """
-        elapsed_s = self._advance(seq, time_s)
+        elapsed_s = self._clock.advance(seq, time_s)
         population = self._population
         seen = Sightings.of(localizations, population.photon_variance)
         if not np.isfinite(seen.value).all():
@@ -102,17 +99,17 @@ class Tracker:
         track_id[spot] = tracks.id[row]
         free = track_id == NO_TRACK
         self._take_in(tracks, row, seen, spot, free)
-        late, kept = tracks.split(self._overdue(tracks, self._interval_s))
+        late, kept = tracks.split(self._overdue(tracks, self._clock.interval_s))
         ended = ended.join(late)
 
-        born = Tracks.begin(seen.select(free), self._next_id, self._clock_s, population.class_share)
+        born = Tracks.begin(seen.select(free), self._next_id, self._clock.now_s, population.class_share)
         track_id[free] = born.id
         self._next_id += len(born)
         self._tracks = living = kept.join(born)
 
         confirmed = ~living.confirmed & (living.detections >= self._config.confirm_detections)
         living.confirmed |= confirmed
-        gap = living.seen_s < self._clock_s
+        gap = living.seen_s < self._clock.now_s
         gap_x_px, gap_y_px = living.position()[gap].astype(np.float32).T
         return TrackUpdate(
             track_id=track_id,
@@ -148,31 +145,14 @@ class Tracker:
         population, linked = self._population, seen.select(spot)
         posterior = tracks.posterior(row, linked)
         population.learn_sightings(tracks, row, seen, free)
-        population.learn_motion(tracks, row, linked, posterior, self._clock_s)
-        tracks.update(row, linked, posterior, self._clock_s, population.class_share)
-
-    def _advance(self, seq: int, time_s: float) -> float:
-        """Move the clock to this frame; gives the seconds since the frame before."""
-        elapsed_s = 0.0
-        if self._seq is not None:
-            if seq <= self._seq:
-                raise ValueError(
-                    f"frame {seq} came to the tracker after frame {self._seq}; seq must increase"
-                )
-            nominal_s = (seq - self._seq) * self._interval_s
-            longest_s = max(LONGEST_PAUSE, self._config.max_gap_frames + 1.0) * nominal_s
-            elapsed_s = time_s - self._time_s
-            if not 0 < elapsed_s <= longest_s:
-                elapsed_s = nominal_s
-        self._seq, self._time_s = seq, time_s
-        self._clock_s += elapsed_s
-        return elapsed_s
+        population.learn_motion(tracks, row, linked, posterior, self._clock.now_s)
+        tracks.update(row, linked, posterior, self._clock.now_s, population.class_share)
 
     def _overdue(self, tracks: Tracks, ahead_s: float) -> NDArray[np.bool_]:
         """Tracks for which a sighting `ahead_s` from now would come too late."""
         longest = self._config.max_gap_frames
         gap = np.where(tracks.confirmed, longest, min(longest, TENTATIVE_GAP_FRAMES))
-        unseen_s = self._clock_s + ahead_s - tracks.seen_s
+        unseen_s = self._clock.now_s + ahead_s - tracks.seen_s
         # A gap of g frames ends g + 1 intervals after the last sighting; ½ allows for jitter.
-        overdue: NDArray[np.bool_] = unseen_s > (gap + 1.5) * self._interval_s
+        overdue: NDArray[np.bool_] = unseen_s > (gap + 1.5) * self._clock.interval_s
         return overdue

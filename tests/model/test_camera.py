@@ -54,7 +54,9 @@ def test_counts_saturate_at_the_bit_depth() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("em_gain", 0.5), ("e_per_adu", 0.0), ("read_noise_e", -1.0), ("bit_depth", 17)]
+    ("field", "value"),
+    [("em_gain", 0.5), ("e_per_adu", 0.0), ("read_noise_e", -1.0), ("bit_depth", 17)]
+    + [(name, np.full((2, 2), np.nan)) for name in ("offset", "e_per_adu", "read_noise_e")],
 )
 def test_senseless_parameters_are_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(CameraError, match=field):

@@ -17,7 +17,7 @@ from stream.cooccurrence import null as cooccurrence_null
 from stream.cooccurrence.association import BIN_EDGES_NM, CoOccurrence, cooccurrence
 from stream.cooccurrence.null import PARTS, TILE_NM, Field, Shifts
 from stream.cooccurrence.run import COOCCURRENCE_JSON, cooccurrence_of_run
-from stream.record.run import RUN_JSON
+from stream.record.run import FORMAT, RUN_JSON
 from stream.results import StreamError
 
 SIDE_NM = 12_000.0
@@ -301,7 +301,7 @@ def test_every_figure_stays_within_its_bounds(
 def write_run(folder: Path, puncta: pd.DataFrame, transients: pd.DataFrame) -> None:
     """The parts of a run folder that are read."""
     info = {
-        "format": 1,
+        "format": FORMAT,
         "state": "finished",
         "results": "tables",
         "source": {"shape": [2, 100, 120]},

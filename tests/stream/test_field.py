@@ -188,6 +188,90 @@ def test_dark_frames_say_nothing():
     assert [t.onset_frame for t in found] == [30, 90]
 
 
+@pytest.mark.parametrize("lamp", [0.15, 0.03, 8.0])
+def test_a_lamp_that_is_set_anew_is_followed(lamp):
+    sparks = [(onset, 48, 48, 1.5, 2.5) for onset in (50, 130, 190)]
+    frames = movie(17, n_frames=240, sparks=sparks, lamp=lambda frame: 1.0 if frame < 100 else lamp)
+    found, updates = watch(frames)
+    at_sparks = [t for t in found if np.hypot(t.x_px - 48, t.y_px - 48) < 3]
+    bright = sparks if lamp > 0.1 else sparks[:1]  # with 2.4 photons a pixel they are not to be seen
+    assert len(at_sparks) >= len(bright)
+    assert all(min(abs(t.onset_frame - s[0]) for t in at_sparks) <= 2 for s in bright)
+    assert len(found) <= 4
+    assert not any(u.wave_fraction for u in updates)
+
+
+@pytest.mark.parametrize("factors", [{0: 10.0}, {0: 0.01}, {0: 100.0, 1: 0.05, 5: 30.0}])
+def test_odd_frames_at_the_start_do_not_spoil_the_baseline(factors):
+    frames = movie(18, sparks=[(60, 48, 48, 1.0, 2.5)], lamp=lambda frame: factors.get(frame, 1.0))
+    found, _ = watch(frames)
+    assert [t.onset_frame for t in found] == [60]
+
+
+def test_a_lamp_that_is_off_in_most_frames_is_measured_when_on():
+    """A shutter that lets 2 % through, open in every third frame, and a flash."""
+    sparks = [(120, 48, 48, 1.5, 2.5)]
+    images = list(movie(19, n_frames=200, sparks=sparks, lamp=lambda f: 1.0 if f % 3 == 0 else 0.02))
+    found, _ = watch(images)
+    assert any(abs(t.onset_frame - 120) <= 3 and np.hypot(t.x_px - 48, t.y_px - 48) < 3 for t in found)
+
+
+def test_a_shutter_that_leaks_a_little_ends_what_is_on_and_is_forgotten():
+    frames = movie(
+        20,
+        n_frames=120,
+        sparks=[(57, 48, 48, 1.0, 2.5), (75, 20, 70, 1.0, 2.5)],
+        lamp=lambda frame: 0.05 if 60 <= frame < 68 else 1.0,
+    )
+    found, _ = watch(frames)
+    assert [(t.onset_frame, t.end_frame) for t in found][0] == (57, 59)
+    assert [t.onset_frame for t in found if t.onset_frame < 68] == [57]
+    assert 75 in [t.onset_frame for t in found]
+
+
+@pytest.mark.parametrize("light", [0.0, 0.02])
+def test_a_wave_ends_when_the_shutter_closes(light):
+    closed = 75
+    field, found, updates = CalciumField(CalciumConfig()), [], []
+    lamp = [1.0] * closed + [light] * 45
+    for seq, image in enumerate(movie(21, 120, waves=[(40, 0.6, 12, 3)], lamp=lambda f: lamp[f])):
+        updates.append(field.step(seq, seq * INTERVAL_S, image))
+        found += [(seq, t) for t in updates[-1].transients if t.is_wave]
+    assert updates[closed - 1].wave_fraction > 0.1
+    assert not any(u.wave_fraction for u in updates[closed:])
+    assert not any(u.in_wave(np.arange(SIZE), np.arange(SIZE)).any() for u in updates[closed:])
+    assert [(seq, t.end_frame) for seq, t in found] == [(closed, closed - 1)]
+
+
+def test_a_wave_that_fills_the_field_goes_on_after_a_blink():
+    lamp = {65: 0.0}
+    _, updates = watch(movie(6, 130, waves=[(20, 0.6, 60, 5)], lamp=lambda f: lamp.get(f, 1.0)))
+    said = [u.in_wave(np.array([48.0]), np.array([48.0]))[0] for u in updates[50:80]]
+    assert [f for f, inside in enumerate(said, 50) if not inside] == [65]
+
+
+@pytest.mark.parametrize("since", [0, 30])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_pixel_that_is_not_finite_stays_one_pixel(since, bad):
+    sparks = some_sparks(22, 8)
+    images = list(movie(22, sparks=sparks, flicker=0.05))
+    clean, _ = watch(images)
+    assert len(clean) >= 8
+    for image in images[since:]:
+        image[50, 50] = bad
+    found, updates = watch(images)
+    far = [[(t.onset_frame, round(t.x_px)) for t in ts if not near(t, 50, 50, 12)] for ts in (clean, found)]
+    assert sorted(far[0]) == sorted(far[1])
+    assert len(found) <= len(clean) + 1
+    assert not any(u.wave_fraction for u in updates)
+    nothing, _ = watch([np.full((32, 32), bad, np.float32)] * 30)
+    assert not nothing
+
+
+def near(transient, x, y, distance):
+    return np.hypot(transient.x_px - x, transient.y_px - y) < distance
+
+
 def test_a_jump_of_the_stage_begins_anew():
     images = movie(12, n_frames=200, sparks=[(150, 48, 48, 1.0, 2.5)], shift=lambda f: 0 if f < 100 else 40)
     found, updates = watch(images)

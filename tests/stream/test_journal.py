@@ -48,7 +48,7 @@ def test_everything_written_comes_back(written):
     folder, _, content = written
     (folder / "numbers.arrow").write_bytes(content)
     journal = Journal.open(folder, SCHEMAS)
-    assert journal == Journal(folder, N_WRITES, ())
+    assert journal == Journal(folder, N_WRITES, (), 0)
     assert lengths(journal, "numbers") == list(range(N_WRITES))
     last = list(journal.batches("words"))[-1]
     assert last["what"].to_pylist() == ["µ"] * (N_WRITES - 1)

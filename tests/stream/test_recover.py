@@ -171,7 +171,21 @@ def test_torn_journals_are_recovered_and_the_run_says_so(tmp_path):
     info = recover(run).info
     assert info["counts"]["frames_out"] > 0
     assert any("torn or missing (puncta" in warning for warning in info["warnings"])
+    assert (run / "journal").is_dir()  # it holds more than could be read
+    shutil.rmtree(run / "journal")
     assert_whole(run, info["counts"]["frames_out"])
+
+
+def test_a_journal_that_lacks_a_table_is_kept(tmp_path):
+    run = tmp_path / "run"
+    with record(run, 10**6, 0.002) as child:
+        child.stdout.readline()
+        time.sleep(1.2)
+        child.kill()
+    (run / "journal" / "calcium_transients.arrow").unlink()
+    info = recover(run).info
+    assert any("torn or missing" in warning for warning in info["warnings"])
+    assert (run / "journal" / "puncta.arrow").is_file()
 
 
 @pytest.mark.parametrize("journal", ["empty", "not yet made"])

@@ -14,7 +14,7 @@ from model.camera import Camera
 from stream.config import ConfigError, OutputConfig, RunConfig
 from stream.record import run as run_module
 from stream.record.provenance import RunStart, describe
-from stream.record.run import create_run_folder, open_run, read_info, write_info
+from stream.record.run import FORMAT, create_run_folder, open_run, read_info, write_info
 from stream.results import StreamError
 
 NOW = datetime(2026, 11, 22, 14, 3, 5)
@@ -99,7 +99,7 @@ def test_run_json_is_replaced_when_its_reader_lets_go(tmp_path, monkeypatch):
         real(source, target)
 
     monkeypatch.setattr(os, "replace", as_on_windows)
-    write_info(tmp_path, {"format": 1, "state": "finished"})
+    write_info(tmp_path, {"format": FORMAT, "state": "finished"})
     assert not refusals
     assert read_info(tmp_path)["state"] == "finished"
 
@@ -114,7 +114,7 @@ def test_a_reader_that_never_lets_go_is_not_waited_for_forever(tmp_path, monkeyp
     monkeypatch.setattr(os, "replace", refuse)
     monkeypatch.setattr(run_module, "REPLACE_WAIT_S", 0.0)
     with pytest.raises(PermissionError):
-        write_info(tmp_path, {"format": 1})
+        write_info(tmp_path, {"format": FORMAT})
     assert len(tries) == run_module.REPLACE_TRIES
 
 
@@ -136,9 +136,9 @@ def test_only_a_finished_run_opens(tmp_path):
     (tmp_path / "run.json").write_text('{"format": 99}')
     with pytest.raises(StreamError, match="format"):
         open_run(tmp_path)
-    (tmp_path / "run.json").write_text('{"format": 1, "state": "running", "results": "journal"}')
+    (tmp_path / "run.json").write_text('{"format": 2, "state": "running", "results": "journal"}')
     with pytest.raises(StreamError, match=r"piezo1 recover"):
         open_run(tmp_path)
-    (tmp_path / "run.json").write_text('{"format": 1, "state": "finished", "results": "tables"}')
+    (tmp_path / "run.json").write_text('{"format": 2, "state": "finished", "results": "tables"}')
     with pytest.raises(StreamError, match=r"cannot read .*puncta\.parquet"):
         open_run(tmp_path).puncta()

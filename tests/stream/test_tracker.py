@@ -322,6 +322,16 @@ def test_a_clock_that_leaps_ends_no_track(leap_s):
     assert ids == [[0, 1]] * 8
 
 
+@pytest.mark.parametrize("interval_s", [0.002, 0.36, 1.0])
+def test_tracks_follow_an_interval_that_was_assumed_wrongly(interval_s):
+    linker, here = tracker(max_gap_frames=3), spots([20.0, 60.0], [20.0, 20.0])
+    nothing = Localizations.empty()
+    ids = [linker.step(seq, seq * interval_s, here).track_id.tolist() for seq in range(10)]
+    assert ids == [[0, 1]] * 10
+    gone = [linker.step(seq, seq * interval_s, nothing).died.tolist() for seq in range(10, 16)]
+    assert gone == [[], [], [], [0, 1], [], []]
+
+
 def test_a_pause_of_the_camera_widens_the_gate_and_a_long_one_ends_what_moved():
     near, far = spots([20.0], [20.0]), spots([27.0], [20.0])
     for pause, is_same in ((1, False), (10, True), (1000, False)):
