@@ -61,10 +61,16 @@ def evaluate_run(run: Path, sample: Path) -> Evaluation:
     Raises
     ------
     StreamError, SimulationError
-        If either folder is not what it should be.
+        If either folder is not what it should be, or they are not of one movie.
     """
-    opened = open_run(run)
-    return evaluate(load_truth(sample), opened.puncta(), opened.events(), opened.tracks())
+    opened, truth = open_run(run), load_truth(sample)
+    size, last = tuple(opened.info["source"]["shape"][1:]), opened.info["counts"]["last_frame"]
+    if size != truth.image_size or (last is not None and last >= truth.n_frames):
+        raise StreamError(
+            f"{run} has images of {size} pixels up to frame {last}, the truth in {sample} is of "
+            f"{truth.n_frames} frames of {truth.image_size}: give the sample that the run replayed"
+        )
+    return evaluate(truth, opened.puncta(), opened.events(), opened.tracks())
 
 
 def draw_overview(run: Run, movie: Path, picture: Path) -> None:

@@ -17,6 +17,9 @@ RADIUS_NM = 250.0
 ONSET_TOLERANCE_FRAMES = 3
 
 
+GRADED = {True: "met", False: "missed", None: "–"}
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """How good a run is; NaN where there is nothing to judge.
@@ -121,10 +124,10 @@ class Evaluation:
             value = math.nan if figures[name] is None else figures[name]
             than = ">" if goal.more_is_better else "<"
             cells = [
-                f"{than} {limit * goal.scale:.0f} {goal.unit} {'met' if met else 'missed'}"
+                f"{than} {limit * goal.scale:.0f} {goal.unit} {GRADED[met]}"
                 for limit, met in zip(goal.limits, goal.met(value), strict=True)
             ]
-            shown = "none" if math.isnan(value) else f"{value * goal.scale:.1f} {goal.unit}"
+            shown = "no value" if math.isnan(value) else f"{value * goal.scale:.1f} {goal.unit}"
             lines.append(f"         {goal.name:22}{shown:>8}" + "".join(f"{cell:>17}" for cell in cells))
         lines.append(
             f"         ({self.combined.n_attached} of {self.events.n_found_events} events on the right "

@@ -51,8 +51,10 @@ class Goal:
     limits: tuple[float, float, float]
     more_is_better: bool
 
-    def met(self, value: float) -> list[bool]:
-        """Which limits the value is strictly better than; NaN is better than none."""
+    def met(self, value: float) -> list[bool | None]:
+        """Which limits the value is strictly better than; None where there is nothing to judge."""
+        if math.isnan(value):
+            return [None] * len(self.limits)
         return [value > limit if self.more_is_better else value < limit for limit in self.limits]
 
 

@@ -110,6 +110,9 @@ class CoOccurrence:
             f"{self.radius_nm:.0f} nm at their peak"
         ]
         for name, test in (("space", self.space), ("time", self.time)):
+            if not math.isfinite(test.rate_ratio_high):
+                lines.append(f"{name:10} cannot be told, as every shift gives the same: {test.question}")
+                continue
             lines.append(
                 f"{name:10} {test.expected:.1f} expected: ratio {test.rate_ratio:.2f} "
                 f"({test.rate_ratio_low:.2f} to {test.rate_ratio_high:.2f}), p {test.p_more:.3g} for more, "
@@ -227,8 +230,8 @@ def _test(question: str, observed: int, null: list[tuple[int, Counts]]) -> NullT
 def _interval(observed: int, null: Counts) -> tuple[float, float]:
     """Confidence interval of a count whose variance over its mean is that of the null."""
     spread = float(null.var() / null.mean()) if null.any() else 1.0
-    if not spread:  # every shift gives the same
-        return float(observed), float(observed)
+    if not spread:  # every shift gives the same, so nothing can be told
+        return math.nan, math.nan
     independent, tail = observed / spread, (1 - CONFIDENCE) / 2
     low = chi2.ppf(tail, 2 * independent) / 2 if observed else 0.0
     high = chi2.ppf(1 - tail, 2 * independent + 2) / 2

@@ -36,7 +36,8 @@ def cooccurrence_of_run(
         cannot be written.
     """
     run = open_run(folder)
-    if not (folder / f"{TRANSIENTS}.parquet").exists():
+    calcium = run.info["source"]["shape"][0] == 2 and run.info["configuration"]["calcium"]["enabled"]
+    if not calcium or not (folder / f"{TRANSIENTS}.parquet").exists():
         raise StreamError(
             f"run {folder} has no {TRANSIENTS}: it was recorded without calcium, or by a version that did "
             "not look for them; replay the movie again"

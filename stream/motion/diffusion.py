@@ -31,8 +31,8 @@ Counts = NDArray[np.int64]
 
 MOTION_BLUR = 1 / 6  # R of an exposure that lasts the whole frame interval
 NEIGHBOUR_PULL, PULL_STEP = 0.4, 1 / 16
-# From what minutes cannot tell from rest (100 nm in 50 s) to more than any membrane protein.
-DIFFUSION_UM2_S: Array = np.geomspace(1e-4, 5.0, 28)
+# From what minutes cannot tell from rest (45 nm in 50 s) to more than any membrane protein.
+DIFFUSION_UM2_S: Array = np.geomspace(2e-5, 5.0, 32)
 SD_SCALE: Array = np.geomspace(0.5, 2.0, 7)
 
 MEAN_X, MEAN_Y, VARIANCE = range(3)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stream.motion.diffusion import DIFFUSION_UM2_S, NEIGHBOUR_PULL, Index
+from stream.motion.diffusion import DIFFUSION_UM2_S, NEIGHBOUR_PULL, Array, Index
 from stream.motion.displacements import FAR_PAST, SUMS, Sums, alpha, take_in
 from stream.motion.estimate import Motion, motion_of
 from stream.motion.likelihoods import Likelihoods
@@ -26,6 +26,10 @@ RECENT = 31  # frames whose median distance is the interval
 # α of motion that is hardly resolved is noise: the ends of D's 95 % interval must be closer than this, and
 # the lower one away from the end of the grid.
 RESOLVED_RATIO, RESOLVED_ABOVE_UM2_S = 16.0, 1.5 * DIFFUSION_UM2_S[0]
+
+# Confinement is told where σ²/Δt is more than this many times the lowest D; at 10 every fifth punctum at rest
+# would be called confined (simulations).
+REST_NOISE = 14.0
 
 
 class TrackStatistics:
@@ -95,7 +99,7 @@ class TrackStatistics:
             What they say.
         diffusion_um2_s, diffusion_low_um2_s, diffusion_high_um2_s
             Diffusion coefficient, the median of its posterior under Jeffreys' prior, and the 95 % interval,
-            from 1e-4 to 5 µm²/s: a punctum at rest has the low end. NaN after a single sighting. It is
+            from 2e-5 to 5 µm²/s: a punctum at rest has the low end. NaN after a single sighting. It is
             that of free motion, so it is too small for a confined track.
         mobility, mobility_probability
             "mobile" above .0173 µm²/s, "immobile" below .0055, "intermediate" between, whichever is the
@@ -107,7 +111,8 @@ class TrackStatistics:
             16 between the ends of its interval.
         confinement_probability, confinement_nm
             Probability of diffusion in a well against free diffusion, the two being equally probable
-            beforehand (NaN below 10 steps), and the radius of the disk; NaN below a probability of .9.
+            beforehand, and the radius of the disk; NaN below a probability of .9. Both NaN below 10 steps,
+            and where frames are so slow that even the lowest D of the grid is not rest.
         localization_sd_nm
             Uncertainty an axis: the root mean square of what was claimed, times the scale that the motion
             of this track and of all others says; NaN after a single sighting.
@@ -117,7 +122,9 @@ class TrackStatistics:
         moved, classed = sums["steps"] > 0, sums["steps"] >= MIN_STEPS
         resolved = (high < RESOLVED_RATIO * low) & (low > RESOLVED_ABOVE_UM2_S)
         mobility = np.array(CLASSES)[motion.class_probability.argmax(axis=1)]
-        confined = classed & (motion.confined >= CONFINED)
+        # Where the lowest D is not rest, a well would be the better description of rest.
+        told = classed & (self._noise() > REST_NOISE * DIFFUSION_UM2_S[0])
+        confined = told & (motion.confined >= CONFINED)
         claimed_nm = 1000 * np.sqrt(sums["variance"] / sums["observed"])
         table = pd.DataFrame(
             {
@@ -133,7 +140,7 @@ class TrackStatistics:
                 "alpha": np.where(resolved, alpha(sums), np.nan),
                 "mobility": np.where(classed, mobility, "unknown"),
                 "mobility_probability": np.where(classed, motion.class_probability.max(axis=1), np.nan),
-                "confinement_probability": np.where(classed, motion.confined, np.nan),
+                "confinement_probability": np.where(told, motion.confined, np.nan),
                 "confinement_nm": np.where(confined, 1000 * motion.radius_um, np.nan),
             }
         )
@@ -149,11 +156,16 @@ class TrackStatistics:
         return class_shares(self._motion().evidence[moved])
 
     def _motion(self) -> Motion:
+        return motion_of(self._likelihoods, self._noise())
+
+    def _noise(self) -> Array:
+        """Mean σ²/Δt of each track in µm²/s, (n,)."""
         sums = self._sums[: len(self._rows)]
         steps = np.maximum(sums["steps"], 1)
         # A track without steps says nothing, whatever noise it is given.
         interval_s = np.where(sums["steps"] > 0, sums["interval"] / steps, 1.0)
-        return motion_of(self._likelihoods, sums["variance"] / sums["observed"] / interval_s)
+        noise: Array = sums["variance"] / sums["observed"] / interval_s
+        return noise
 
     def _interval_s(self, frame: int, time_s: float) -> float:
         """The frame interval by the last frames; NaN while it is unknown."""

@@ -114,7 +114,9 @@ def join_segments(
         elsewhere = displaced(spots, ends, options.gap_distance)
         by_chance = np.concatenate([gap_costs(early, shift)[2] for early, shift in elsewhere])
         trials = sum(len(early) for early, _ in elsewhere) / len(ends)
-        likely = cost <= likely_cost(cost, by_chance, trials)
+        # In a field too small for the distance nothing tells chance, and only lone pairs are beyond doubt.
+        in_doubt = trials < 1 and len(cost) > len(ends) // 2
+        likely = cost <= (-np.inf if in_doubt else likely_cost(cost, by_chance, trials))
         a, b, cost = a[likely], b[likely], cost[likely]
     parts = [(GAP, a, b, cost)]
     for kind, limit, early, late in (

@@ -214,3 +214,11 @@ def test_positions_drawn_towards_the_frames_beside_keep_their_diffusion(diffusio
     told, untold = (statistics_of(drawn, sd_nm, window=n).table().diffusion_um2_s.median() for n in (3, 1))
     assert told == pytest.approx(diffusion, rel=0.25)  # the network's own law, not quite this one
     assert abs(untold - diffusion) > abs(told - diffusion)
+
+
+@pytest.mark.parametrize("interval_s", [0.05, 0.5, 2.0])
+def test_a_punctum_at_rest_is_not_called_confined_however_slow_the_frames(interval_s):
+    rng, sd_nm = np.random.default_rng(4), 12.0
+    positions = rng.normal(0, sd_nm, (60, 40, 2))
+    table = statistics_of(positions, sd_nm, time_s=np.arange(60) * interval_s).table()
+    assert table.confinement_nm.notna().mean() <= 0.05

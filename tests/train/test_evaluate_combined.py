@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -113,7 +115,7 @@ def test_the_goals_are_those_of_the_combined_table() -> None:
     assert GOALS["puncta_calcium_correlation"].met(0.85) == [True, True, False]
     assert GOALS["completeness"].met(0.6) == [False, False, False]
     assert GOALS["co_localization_nm"].met(60) == [True, True, False]
-    assert GOALS["co_localization_nm"].met(math.nan) == [False, False, False]
+    assert GOALS["co_localization_nm"].met(math.nan) == [None, None, None]
     goals = judge(PUNCTA, TRUE_EVENTS).as_dict()["goals"]
     assert goals["co_localization_nm"]["excellent"] == {"limit": 50, "met": True}
     lines = judge(PUNCTA, TRUE_EVENTS).summary()
@@ -189,8 +191,12 @@ def test_the_truth_of_a_sample_knows_the_diffusion_of_free_puncta(tmp_path) -> N
     assert measured == pytest.approx(0.029, rel=0.15)
 
 
-def test_a_sample_of_before_still_loads_and_is_judged_without_motion() -> None:
-    truth = load_truth(SAMPLE)
+def test_a_sample_of_before_still_loads_and_is_judged_without_motion(tmp_path: Path) -> None:
+    for name in ("metadata.json", "calcium_events.csv"):
+        shutil.copy(SAMPLE / name, tmp_path)
+    before = pd.read_csv(SAMPLE / "ground_truth.csv").drop(columns="diffusion_um2_s")
+    before.to_csv(tmp_path / "ground_truth.csv", index=False)
+    truth = load_truth(tmp_path)
     assert truth.puncta["diffusion_um2_s"].isna().all()
     tracks = pd.DataFrame({"track_id": truth.puncta["track_id"].unique()}).assign(
         n_observed=99, diffusion_um2_s=0.03, mobility="mobile"
