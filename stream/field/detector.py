@@ -21,22 +21,21 @@ from stream.field.maps import (
     BIN_PX,
     BLOCK,
     BLOCK_PX,
-    DARK_PHOTONS,
-    Map,
     Mask,
     bin_pixels,
+    fill,
     residuals,
     smooth,
     taps,
 )
 from stream.field.rest import WARM_UP_FRAMES, Rest
 from stream.field.sparks import Past, SparkFrame, Sparks
+from stream.field.warm_up import WarmUp, is_usual
 from stream.field.waves import Waves
 from stream.results import CalciumTransient
 
 LEAK = 0.6  # of the filter in time, a frame
 MIN_SIDE_PX = 2 * BLOCK_PX  # a smaller image has no field to speak of
-MIN_LIGHT = 0.2  # of the usual: a darker frame (shutter, lamp off) shows nothing
 # A field of which this share is 5 sd darker than it was has been moved; waves and flicker leave under 1 %.
 MOVED_SHARE = 0.03
 
@@ -77,7 +76,8 @@ class CalciumField:
     """Finds waves and transients in the calcium channel, frame by frame.
 
     Nothing is found in the first 10 frames, from which the baseline is taken, nor in as many after the
-    image has changed its size or the stage has jumped.
+    image has changed its size, the stage has jumped or the lamp has been set five times brighter or darker.
+    A single frame of such light, or a black one, is passed over: it ends what is on.
 
     Parameters
     ----------
@@ -100,7 +100,8 @@ class CalciumField:
         seq, time_s
             Index and time (s) of the frame.
         image
-            Its calcium channel in photons, float32 (H, W). An odd last row or column is not looked at.
+            Its calcium channel in photons, float32 (H, W). An odd last row or column is not looked at;
+            pixels that are not finite count as at rest.
 
         Raises
         ------
@@ -111,7 +112,6 @@ class CalciumField:
             raise ValueError(
                 f"frame {seq} came to the calcium field after frame {self._seq}; seq must increase"
             )
-        elapsed = 1 if self._seq is None else seq - self._seq
         self._seq = seq
         ended: list[CalciumTransient] = []
         if image.shape != self._shape:
@@ -119,12 +119,18 @@ class CalciumField:
             self._restart((image.shape[0], image.shape[1]))
         if min(self._shape) < MIN_SIDE_PX:
             return FieldUpdate((), self._waves.mask)
-        mean = bin_pixels(np.ascontiguousarray(image, np.float32), self._bins)
-        if self._rest is None:
-            self._warm_up(mean)
-        elif mean > MIN_LIGHT * self._usual_light:
-            ended = self._measure(self._rest, (seq, time_s), LEAK**elapsed)
-            self._usual_light += 0.1 * (mean - self._usual_light)
+        light = bin_pixels(np.ascontiguousarray(image, np.float32), self._bins)
+        if not math.isfinite(light):
+            light = fill(self._bins, None if self._rest is None else self._rest.light)
+        if self._rest is not None and is_usual(light, self._usual_light):
+            self._warm_up.forget()
+            self._usual_light += 0.1 * (light - self._usual_light)
+            ended += self._measure(self._rest, (seq, time_s))
+        else:
+            ended += self._pause(seq)
+            begun = self._warm_up.step(self._bins, light)
+            if begun is not None:
+                self._restart(self._shape, *begun)
         return FieldUpdate(tuple(ended), self._waves.mask)
 
     def flush(self) -> tuple[CalciumTransient, ...]:
@@ -133,8 +139,8 @@ class CalciumField:
         self._restart((0, 0))
         return ended
 
-    def _restart(self, shape: tuple[int, int]) -> None:
-        """Begin anew with images of `shape` (H, W)."""
+    def _restart(self, shape: tuple[int, int], rest: Rest | None = None, usual_light: float = 0.0) -> None:
+        """Begin anew with images of `shape` (H, W), with the rest and the mean light where they are known."""
         self._shape = shape
         bins = (shape[0] // BIN_PX, shape[1] // BIN_PX)
         blocks = (-(-bins[0] // BLOCK), -(-bins[1] // BLOCK))
@@ -142,23 +148,24 @@ class CalciumField:
         self._leaky_power = self._leaky_ones = 0.0
         self._light = np.zeros(blocks)
         self._beside_wave: Mask = np.zeros(blocks, np.bool_)
-        self._first: list[Map] = []
-        self._usual_light = 0.0
-        self._rest: Rest | None = None
+        self._warm_up = WarmUp(blocks)
+        self._rest, self._usual_light = rest, usual_light
+        self._measured_seq: int | None = None
         self._lamp, self._waves = Lamp(), Waves(blocks, self._ids)
         self._past, self._sparks = Past(bins), Sparks(self._taps, self._max_frames, self._ids)
 
-    def _warm_up(self, mean: float) -> None:
-        """Collect the first frames; dark ones do not count."""
-        if mean < max(DARK_PHOTONS, MIN_LIGHT * self._usual_light):
-            return
-        self._first.append(self._bins / np.float32(mean))
-        self._usual_light += (mean - self._usual_light) / len(self._first)
-        if len(self._first) == WARM_UP_FRAMES:
-            self._rest = Rest(np.array(self._first), self._usual_light, self._light.shape)
-            self._first = []
+    def _pause(self, seq: int) -> list[CalciumTransient]:
+        """Pass over a frame whose light is not the usual: what is on ends, what comes is not dated before."""
+        self._leaky[:] = 0.0
+        self._leaky_power = self._leaky_ones = 0.0
+        self._past.n = 0
+        if self._measured_seq is not None and seq - self._measured_seq > WARM_UP_FRAMES:
+            self._beside_wave[:] = False  # a wave goes on after a blink, but not after a long time
+        return self._end()
 
-    def _measure(self, rest: Rest, now: tuple[int, float], decay: float) -> list[CalciumTransient]:
+    def _measure(self, rest: Rest, now: tuple[int, float]) -> list[CalciumTransient]:
+        elapsed = 1 if self._measured_seq is None else now[0] - self._measured_seq
+        self._measured_seq, decay = now[0], LEAK**elapsed
         block_sums(self._bins, self._light)
         light = self._lamp.step(self._light, *rest.blocks(), self._beside_wave)
         ended = self._waves.step(*now, light)

@@ -42,6 +42,24 @@ def bin_pixels(image: Map, bins: Map) -> float:
     return total / bins.size
 
 
+def fill(bins: Map, rest: Map | None) -> float:
+    """Put the rest, as bright as the frame, into bins that are not finite; gives the mean of all.
+
+    Without a `rest` they become as bright as the others are on average; with no other, black.
+    """
+    good = np.isfinite(bins)
+    if not good.any():
+        bins[:] = 0.0
+        return 0.0
+    mean = float(bins[good].mean(dtype=np.float64))
+    if rest is None:
+        bins[~good] = mean
+    else:
+        usual = max(float(rest[good].mean(dtype=np.float64)), DARK_PHOTONS)
+        bins[~good] = rest[~good] * (mean / usual)
+    return float(bins.mean(dtype=np.float64))
+
+
 @njit(cache=True, nogil=True, fastmath=REORDER, error_model="numpy")
 def residuals(
     bins: Map,

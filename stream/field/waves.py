@@ -73,6 +73,7 @@ class Waves:
 
     def flush(self) -> list[CalciumTransient]:
         """End all waves."""
+        self.mask = np.zeros_like(self.mask)
         return self._end(list(self._waves))
 
     def _follow(self, now: tuple[int, float], light: FieldLight, high: Mask, low: Mask) -> None:
