@@ -84,9 +84,9 @@ def _advance(
         s.fast *= fast
         s.fast_weight *= fast
         s.fast_variance *= fast * fast
-        if math.isnan(m.dff):
-            continue
         variance = float(m.sd) ** 2
+        if math.isnan(m.dff) or not 0.0 < variance < math.inf:
+            continue
         s.sum += max(m.dff, LOWEST_Z * m.sd) / variance
         s.power += 1.0 / variance
         s.fast += m.dff
@@ -123,6 +123,8 @@ def _remember(s: Any, course: Records, m: Any) -> None:
             course[i - 1] = course[i]
         s.length -= 1
         s.bottom_at -= 1
+        if s.bottom_at < 0:
+            s.bottom = np.inf  # it is forgotten too
     course[s.length] = m
     s.length += 1
 

@@ -1,7 +1,7 @@
 """Calcium events at tracks: measures every living track in each frame and hands events over as they end."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from model.localizations import Localizations
 from stream.calcium.advance import advance, end_event
 from stream.calcium.cytosolic import CloudGauge, Measured, moments
+from stream.calcium.handover import HandOver
 from stream.calcium.origin import locate
 from stream.calcium.sampling import Array
 from stream.calcium.telling import Told, tell
@@ -17,27 +18,18 @@ from stream.calcium.traces import Records, Rows, Traces, is_centred_event
 from stream.config import CalciumConfig
 from stream.field.detector import CalciumField
 from stream.gating.idealisation import Gating, event_states
-from stream.results import (
-    NO_IDS,
-    NO_TRACK,
-    CalciumEvent,
-    CalciumTransient,
-    CalciumUpdate,
-    Ids,
-    TrackUpdate,
-)
+from stream.results import NO_TRACK, CalciumEvent, CalciumTransient, CalciumUpdate, Ids, TrackUpdate
 
 # A track that ends in an event hands it to the next one that begins so near within so many frames: puncta
-# blink, and the tracker may lose one.
+# blink, and the tracker may lose one. What is on before so many frames are missing ends there.
 HEIR_PX, HEIR_FRAMES = 2.5, 10
-SAME_EVENT_PX, SAME_EVENT_FRAMES = 1.5, 12  # centres and onsets of one event, told by two tracks
 BORDER_PX = 0.8  # beyond the outermost pixels' centres: what lies farther out was not seen
 CERTAIN = 1e-3  # a network's probability counts as at least this, and at most 1 less this
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Orphan:
-    """An event that is on at a track that has ended in frame `seq` at x, y."""
+    """An event that is on at a track that has ended at x, y; `seq` is its last frame."""
 
     seq: int
     x: float
@@ -59,10 +51,9 @@ class CalciumDetector:
         self._traces = Traces.begin(config.max_duration_frames)  # of living tracks, by ascending id
         self._at = np.empty(0), np.empty(0)  # where they were seen last
         self._orphans: list[_Orphan] = []
-        self._recent: list[Told] = []
-        self._waiting: list[CalciumEvent] = []  # ended events of tentative tracks
+        self._hand_over = HandOver(config.max_duration_frames + HEIR_FRAMES)
         self._seq: int | None = None
-        self._n_events = 0
+        self._since = 0  # frame before which too many are missing
         self._shape = (0, 0)
         self._field = CalciumField(config)
         annulus = (config.annulus_inner_px, config.annulus_outer_px)
@@ -122,7 +113,10 @@ class CalciumDetector:
         log_odds = np.full(len(ids), np.nan)
         log_odds[: len(linked)] = _log_odds(localizations.calcium_probability[linked])
 
-        born, told = self._follow(seq, ids[order], (x, y), tracks.confirmed)
+        told = self._break_off() if elapsed > HEIR_FRAMES else []
+        born, left = self._follow(seq, elapsed, ids[order], (x, y), tracks.confirmed)
+        told += left
+        self._traces.state["seen"][order < len(linked)] = seq
         if self._clouds is not None:
             measured = self._clouds.measure(self._traces, seq, time_s, image, (x, y))
             self._look_back(self._clouds, born, (x, y))
@@ -153,7 +147,7 @@ class CalciumDetector:
             gap_dff=dff[n:],
             gap_is_open=is_open[n:],
             gap_state=state[n:],
-            events=self._hand_over(told, tracks.confirmed, tracks.dropped),
+            events=self._hand_over.step(told, tracks.confirmed, tracks.dropped),
             transients=field.transients,
         )
 
@@ -163,34 +157,49 @@ class CalciumDetector:
         state = self._traces.state
         for on in [*state[state["open"]], *(o.state for o in self._orphans)]:
             told += self._tell(on, int(on["length"]))
-        events = self._hand_over([t for t in told if t.sure], NO_IDS, NO_IDS)
+        events = self._hand_over.step([t for t in told if t.sure])
+        self._hand_over.forget()
         self._traces = Traces.begin(self._config.max_duration_frames)
         self._at = np.empty(0), np.empty(0)
-        self._orphans, self._recent, self._waiting = [], [], []
+        self._orphans = []
         return events
 
     def flush_field(self) -> tuple[CalciumTransient, ...]:
         """End the transients that are still on anywhere in the field."""
         return self._field.flush()
 
-    def _follow(self, seq: int, ids: Ids, at: tuple[Array, Array], confirmed: Ids) -> tuple[Rows, list[Told]]:
+    def _break_off(self) -> list[Told]:
+        """Begin all traces anew: too many frames are missing to know how what is on went on."""
+        traces, told = self._traces, []
+        for row in range(len(traces)):
+            length = int(traces.state["length"][row])
+            if traces.state["open"][row]:
+                told += self._tell(traces.state[row], length)
+            end_event(traces.state, traces.course, traces.total, row, length)
+        traces.state["length"] = 0
+        self._since = self._seq or 0
+        return told
+
+    def _follow(
+        self, seq: int, elapsed: int, ids: Ids, at: tuple[Array, Array], confirmed: Ids
+    ) -> tuple[Rows, list[Told]]:
         """Bring the traces to the living tracks `ids` (ascending), which are `at` x and y.
 
         Gives the new ones that begin with nothing, and the events of tracks that ended without an heir.
         """
         traces = self._traces
         born = np.empty(0, np.intp)
+        late = [o for o in self._orphans if seq - o.seq > HEIR_FRAMES]
+        self._orphans = [o for o in self._orphans if seq - o.seq <= HEIR_FRAMES]
         if not np.array_equal(ids, traces.state["id"]):
             before, (x, y) = traces.state, self._at
             ended, new = traces.follow(ids)
-            self._orphans += [_Orphan(seq, x[row], y[row], before[row].copy()) for row in ended]
+            self._orphans += [_Orphan(seq - elapsed, x[row], y[row], before[row].copy()) for row in ended]
             heirs = [self._inherit(row, at[0][row], at[1][row]) for row in new]
             born = new[~np.array(heirs, np.bool_)]
         if len(confirmed):
             traces.state["confirmed"] |= np.isin(ids, confirmed)
         self._at = at
-        late = [o for o in self._orphans if seq - o.seq >= HEIR_FRAMES]
-        self._orphans = [o for o in self._orphans if seq - o.seq < HEIR_FRAMES]
         left = [t for o in late for t in self._tell(o.state, int(o.state["length"]))]
         traces.free.extend(int(o.state["slot"]) for o in late)
         return born, [t for t in left if t.sure]
@@ -205,9 +214,13 @@ class CalciumDetector:
         state = self._traces.state
         track_id = state["id"][row]
         self._traces.free.append(int(state["slot"][row]))
-        state[row] = orphan.state
+        before = state[row] = orphan.state
         state["id"][row], state["confirmed"][row] = track_id, False
-        if not orphan.state["confirmed"]:
+        inherited = before["owner"] != before["id"]  # from a confirmed track, which keeps it
+        opened = self._traces.course["seq"][before["slot"], before["opened"] - 1]
+        if before["confirmed"] and not (inherited and opened <= before["owner_seen"]):
+            state["owner"][row], state["owner_seen"][row] = before["id"], before["seen"]
+        elif not inherited:
             state["owner"][row] = track_id
         return True
 
@@ -217,8 +230,9 @@ class CalciumDetector:
             return
         now, seen = clouds.past((at[0][born], at[1][born]))
         rows = np.tile(born, len(now) // len(born))
+        known = now["seq"] >= self._since
         z = (math.inf, self._config.off_z)  # nothing opens in the past
-        advance(self._traces, rows, now, 1, seen.patch, seen.pixel_variance, z)
+        advance(self._traces, rows[known], now[known], 1, seen.patch[known], seen.pixel_variance[known], z)
 
     def _advance(self, moment: Records, elapsed: int, measured: Measured) -> list[Told]:
         """Take the frame, `elapsed` after the last one, into the traces; gives what ended."""
@@ -236,7 +250,7 @@ class CalciumDetector:
         return told
 
     def _tell(self, state: np.void, length: int) -> list[Told]:
-        """The event of a trace, a row of STATE, with `length` moments: a list, empty if none, or known."""
+        """The event of a trace, a row of STATE, with `length` moments: a list, empty if none."""
         template = self._config.cloud_sigma_px if self._clouds is not None else None
         told = tell(self._traces.course[state["slot"], :length], state, self._config.indicator, template)
         if told is None:
@@ -246,30 +260,7 @@ class CalciumDetector:
             -BORDER_PX <= told.centre_x <= width - 1 + BORDER_PX
             and -BORDER_PX <= told.centre_y <= height - 1 + BORDER_PX
         )
-        if not inside or any(_same(told, other) for other in self._recent):
-            return []
-        oldest = told.event.onset_frame - self._config.max_duration_frames - HEIR_FRAMES
-        self._recent = [*(other for other in self._recent if other.event.end_frame > oldest), told]
-        return [told]
-
-    def _hand_over(self, told: list[Told], confirmed: Ids, dropped: Ids) -> tuple[CalciumEvent, ...]:
-        """Events of confirmed tracks; those of tentative ones wait, those of dropped ones vanish."""
-        known, gone = set(confirmed.tolist()), set(dropped.tolist())
-        now = [e for e in self._waiting if e.track_id in known] + [t.event for t in told if t.sure]
-        waiting = [*self._waiting, *(t.event for t in told if not t.sure)]
-        self._waiting = [e for e in waiting if e.track_id not in known and e.track_id not in gone]
-        events = tuple(replace(event, event_id=self._n_events + i) for i, event in enumerate(now))
-        self._n_events += len(events)
-        return events
-
-
-def _same(one: Told, other: Told) -> bool:
-    a, b = one.event, other.event
-    if abs(a.onset_frame - b.onset_frame) >= SAME_EVENT_FRAMES:
-        return False
-    together = a.onset_frame <= b.end_frame + 1 and b.onset_frame <= a.end_frame + 1
-    near = math.hypot(one.centre_x - other.centre_x, one.centre_y - other.centre_y) < SAME_EVENT_PX
-    return together and near
+        return [told] if inside else []
 
 
 def _log_odds(probability: NDArray[np.float32]) -> Array:

@@ -28,7 +28,7 @@ SURE = 0.5  # probability above which an event is told
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event, whether its track is confirmed, and where its calcium came from (pixels)."""
+    """An event, whether its track is confirmed already, and where its calcium came from (pixels)."""
 
     event: CalciumEvent
     sure: bool
@@ -71,16 +71,18 @@ def tell(course: Records, state: np.void, indicator: str, template_px: float | N
     if template_px is not None:
         gain = template_gain(float(cloud[SIGMA]), math.hypot(cloud[X], cloud[Y]), template_px)
     onset_s, peak_s, end_s = np.interp([shape.onset, peak, end], frame, course["time_s"]).tolist()
-    frame_s = float((course["time_s"][-1] - course["time_s"][0]) / (frame[-1] - frame[0]))
+    # A pause within the event (the camera stalled) does not stretch its shape.
+    frame_s = float(np.median(np.diff(course["time_s"]) / np.diff(frame)))
     during = (frame >= shape.onset) & (frame <= end)
     # Frames that are missing or dark are filled in from the shape.
     area = float(shape.heights(np.arange(int(shape.onset), int(end) + 1.0)).sum())
     area += float((height[during] - shape.heights(frame[during])).sum())
     until_peak = (frame >= shape.onset) & (frame <= peak)
+    track_id, sure = owner_of(state, shape.onset)
     return Told(
         CalciumEvent(
             event_id=-1,
-            track_id=int(state["owner"]),
+            track_id=track_id,
             onset_frame=int(shape.onset),
             peak_frame=int(peak),
             end_frame=int(end),
@@ -97,10 +99,21 @@ def tell(course: Records, state: np.void, indicator: str, template_px: float | N
             x_px=float(at_peak["x"]),
             y_px=float(at_peak["y"]),
         ),
-        bool(state["confirmed"]) or state["owner"] != state["id"],
+        sure,
         float(at_peak["x"] + cloud[X]),
         float(at_peak["y"] + cloud[Y]),
     )
+
+
+def owner_of(state: np.void, onset: float) -> tuple[int, bool]:
+    """The track whose event with this onset it is, and whether that one is confirmed.
+
+    An event that another track has left is that one's, unless it began when the punctum was not seen there
+    any more: then it is the heir's.
+    """
+    if state["owner"] != state["id"] and onset <= state["owner_seen"]:
+        return int(state["owner"]), True
+    return int(state["id"]), bool(state["confirmed"])
 
 
 def _log_odds(course: Records, onset: float, snr: float, indicator: str) -> float:

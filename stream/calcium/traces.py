@@ -35,7 +35,9 @@ STATE = np.dtype(
     [
         ("id", np.int64),
         ("confirmed", np.bool_),
-        ("owner", np.int64),  # track of the event under way, if an earlier one than this
+        ("seen", np.int64),  # last frame in which its punctum was found
+        ("owner", np.int64),  # track of the event under way, if an earlier one than this: a confirmed one
+        ("owner_seen", np.int64),  # last frame in which the punctum of that one was found
         ("slot", np.int64),  # where its course and image are
         ("length", np.int64),  # moments in the course
         ("sum", np.float64),  # leaky sum of ΔF/F0 / variance …

@@ -19,6 +19,7 @@ DECAYS = np.concatenate([np.arange(0.5, 6.0, 0.5), np.arange(6.0, 12.0), [14.0, 
 RISE_SCALE, PLATEAU_COST = 2.0, 2.0
 MISFIT = 3.0  # standard deviations of χ² above its mean: only then a plateau is tried
 NEAR_PEAK = 0.7  # the amplitude rests on frames with at least this share of it, whatever comes later
+UNSEEN_FRAMES = 10  # the onset may lie so many before a frame of the trace
 FAINT = 1e-3  # of the peak: the decay is over
 LONGEST = 256  # frames of a decay
 DECAY_TABLE = np.exp(-np.arange(LONGEST) / DECAYS[:, None])
@@ -59,7 +60,7 @@ class Transient(NamedTuple):
 
 
 def fit_transient(frame: Array, height: Array, sd: Array, first: int, last: int) -> Transient:
-    """Fit a transient whose onset lies from frame `first` to `last`.
+    """Fit a transient whose onset lies from frame `first` to `last`, in a frame of the trace or just before.
 
     Parameters
     ----------
@@ -69,11 +70,13 @@ def fit_transient(frame: Array, height: Array, sd: Array, first: int, last: int)
         The trace in these frames and its noise, (n,).
     """
     weight = 1.0 / sd**2
-    onsets = float(first), float(last)
-    shape = Transient(*_fit(frame, height, weight, *onsets, NO_PLATEAU, DECAY_TABLE).tolist())
+    # The punctum may have been off, or frames missing; but not each of a million missing ones is tried.
+    onsets = np.unique(frame[(frame >= first) & (frame <= last)][:, None] - np.arange(UNSEEN_FRAMES + 1))
+    onsets = onsets[onsets >= first]
+    shape = Transient(*_fit(frame, height, weight, onsets, NO_PLATEAU, DECAY_TABLE).tolist())
     left = float((weight * height**2).sum()) - shape.snr**2
     if left > len(frame) + MISFIT * math.sqrt(2 * len(frame)):
-        shape = Transient(*_fit(frame, height, weight, *onsets, PLATEAUS, DECAY_TABLE).tolist())
+        shape = Transient(*_fit(frame, height, weight, onsets, PLATEAUS, DECAY_TABLE).tolist())
     unit = shape._replace(amplitude=1.0).heights(frame)
     near = unit >= NEAR_PEAK
     if near.any():
@@ -83,13 +86,10 @@ def fit_transient(frame: Array, height: Array, sd: Array, first: int, last: int)
 
 
 @njit(cache=True, nogil=True)
-def _fit(
-    frame: Array, height: Array, weight: Array, first: float, last: float, plateaus: Array, decays: Array
-) -> Array:
+def _fit(frame: Array, height: Array, weight: Array, onsets: Array, plateaus: Array, decays: Array) -> Array:
     """All combinations; least squares, less what speaks against long rises and plateaus."""
-    best, out = -np.inf, np.array([first, RISES[0], 0.0, DECAYS[0], 0.0, 0.0])
-    onset = first
-    while onset <= last:
+    best, out = -np.inf, np.array([onsets[0], RISES[0], 0.0, DECAYS[0], 0.0, 0.0])
+    for onset in onsets:
         for rise in RISES:
             for plateau in plateaus:
                 top = rise + plateau
@@ -120,5 +120,4 @@ def _fit(
                             best = score
                             out[0], out[1], out[2], out[3] = onset, rise, plateau, DECAYS[k]
                             out[4], out[5] = all_found / all_power, all_found / math.sqrt(all_power)
-        onset += 1.0
     return out
