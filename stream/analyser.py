@@ -26,6 +26,7 @@ from stream.status import Bound, Done, Note, Progress, StatusSender
 from stream.transport.receiver import Arrival, FrameReceiver
 from stream.transport.results import ResultPublisher
 from stream.transport.sockets import Context
+from stream.warm_up import warm_up_stages
 
 PROGRESS_S = 0.1
 NO_PUNCTA = (
@@ -130,6 +131,7 @@ class Analyser:
         camera, _ = self._config.camera.camera(nothing, info.bit_depth)
         engine = self._make_engine(self._config.engine, camera, conditions.psf_sigma_px)
         engine.prepare(*info.shape[1:])
+        warm_up_stages(self._config, info.shape[0] == 2 and self._config.calcium.enabled)
         return engine
 
     def _prepare(

@@ -71,7 +71,7 @@ class FrameReceiver:
     def __init__(self, context: Context, endpoints: Endpoints, delivery: Delivery, stop: Event) -> None:
         self._lossless = delivery == "lossless"
         self._stop = stop
-        self._frames = make_socket(context, zmq.PULL if self._lossless else zmq.SUB)
+        self._frames = make_socket(context, zmq.PULL if self._lossless else zmq.SUB, heartbeats=False)
         self._frames.rcvhwm = QUEUE_FRAMES[delivery]
         if not self._lossless:
             self._frames.setsockopt(zmq.SUBSCRIBE, wire.FRAME_TOPIC)

@@ -40,7 +40,7 @@ class FrameSender:
 
     def __init__(self, context: Context, endpoints: Endpoints, delivery: Delivery) -> None:
         self._lossless = delivery == "lossless"
-        self._frames = make_socket(context, zmq.PUSH if self._lossless else zmq.XPUB)
+        self._frames = make_socket(context, zmq.PUSH if self._lossless else zmq.XPUB, heartbeats=False)
         self._frames.sndhwm = QUEUE_FRAMES[delivery]
         self._control = make_socket(context, zmq.DEALER)
         self._watches = (Watch(self._frames), Watch(self._control))

@@ -51,11 +51,16 @@ class Watch:
         self.socket.close()
 
 
-def make_socket(context: Context, kind: int) -> Socket:
-    """A socket with heartbeats and a limit on the size of what it accepts."""
+def make_socket(context: Context, kind: int, *, heartbeats: bool = True) -> Socket:
+    """A socket with heartbeats and a limit on the size of what it accepts.
+
+    One whose queue may be full for long must do without heartbeats: ZeroMQ does not read on then, so they
+    stay unanswered, and the connection would be given up.
+    """
     socket: Socket = context.socket(kind)
-    socket.heartbeat_ivl = HEARTBEAT_MS
-    socket.heartbeat_timeout = DEAD_AFTER_MS
+    if heartbeats:
+        socket.heartbeat_ivl = HEARTBEAT_MS
+        socket.heartbeat_timeout = DEAD_AFTER_MS
     socket.maxmsgsize = wire.MAX_MESSAGE_BYTES
     return socket
 

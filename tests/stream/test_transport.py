@@ -18,6 +18,7 @@ from stream.results import StreamError
 from stream.transport.receiver import FrameReceiver
 from stream.transport.results import ResultPublisher
 from stream.transport.sender import FrameSender
+from stream.transport.sockets import DEAD_AFTER_MS, HEARTBEAT_MS
 
 INFO = SourceInfo("test", (2, 8, 10), None, 0.01, 100.0, 16, "made by the test")
 
@@ -272,6 +273,7 @@ import numpy as np
 from acquire.frame import Frame, SourceInfo
 from stream.transport.receiver import FrameReceiver
 from stream.transport.sender import FrameSender
+from stream.transport.sockets import DEAD_AFTER_MS, HEARTBEAT_MS
 from stream.transport.sockets import Endpoints
 role, frames, control = sys.argv[1:]
 endpoints = Endpoints(frames, control, "")
@@ -327,3 +329,15 @@ def test_only_this_machine_can_be_bound(tmp_path):
     with pytest.raises(StreamError, match="is not on this machine"):
         ResultPublisher(context, "tcp://0.0.0.0:*")
     context.destroy()
+
+
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+def test_a_consumer_that_stalls_for_longer_than_heartbeats_are_waited_for_loses_nothing(transport, tmp_path):
+    with a_pair(transport, tmp_path, "lossless") as (sender, receiver):
+        source = Source(sender, range(60))
+        receiver.start()
+        receiver.receive()
+        time.sleep((DEAD_AFTER_MS + 2 * HEARTBEAT_MS) / 1000)
+        assert len(drain(receiver)) == 59
+        source.join()
+    assert source.error is None
