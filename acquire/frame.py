@@ -29,12 +29,16 @@ class Frame:
         Raw camera counts, uint16, shape (C, H, W): PIEZO1 first, then calcium where there is one.
     metadata
         What the camera or file said about this frame.
+    arrived_ns
+        Wall clock (`time.time_ns`) when its last pixel was in this program's hands, the origin of latency;
+        None for recordings.
     """
 
     seq: int
     time_s: float
     pixels: NDArray[np.uint16]
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    arrived_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,26 +6,19 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from acquire.layout import Layout
+from acquire.micromanager.config import MicroscopeConfig
+from acquire.section import NotNegative, Pixels, Positive, Section
 from model.camera import Camera, CameraError
 from model.engines.names import BackendName
 from model.maps import MIN_PROBABILITY
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Pixels = Annotated[float, Field(gt=0, le=50)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from stream.config_live import NetworkConfig, RuleConfig
 
 
 class ConfigError(Exception):
     """A run's configuration is wrong; the message names the key, the value and what is allowed."""
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are refused, values never change after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class SourceConfig(Section):
@@ -48,6 +41,9 @@ class ChannelsConfig(Section):
 
     layout: Layout = Field("auto", description="auto follows the file's own channel axis")
     swap: bool = Field(False, description="true where the calcium channel comes first")
+    registration: Path | None = Field(
+        None, description="YAML of `piezo1 register`: where channel 1 lies in channel 2; null: pixel on pixel"
+    )
 
 
 class CameraConfig(Section):
@@ -204,6 +200,9 @@ class RunConfig(Section):
     tracker: TrackerConfig = TrackerConfig()
     calcium: CalciumConfig = CalciumConfig()
     output: OutputConfig = OutputConfig()
+    microscope: MicroscopeConfig = MicroscopeConfig()
+    rules: tuple[RuleConfig, ...] = ()
+    network: NetworkConfig = NetworkConfig()
 
 
 def _load_map(path: Path, key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from stream.config import ConfigError, RunConfig, Section
+from acquire.section import Section
+from stream.config import ConfigError, RunConfig
 
 
 def load_config(
@@ -78,7 +79,8 @@ def _read(path: Path) -> dict[str, Any]:
     if loaded is not None and not isinstance(loaded, dict):
         raise ConfigError(f"{path} must hold sections such as `camera:`, not a {type(loaded).__name__}")
     # A section whose keys are all commented out is an empty one.
-    return {key: {} if value is None else value for key, value in (loaded or {}).items()}
+    empty: dict[str, Any] = {"rules": []}
+    return {key: empty.get(key, {}) if value is None else value for key, value in (loaded or {}).items()}
 
 
 def _parse(override: str) -> tuple[str, Any]:
@@ -105,8 +107,10 @@ def _explain(error: ValidationError, path: Path | None) -> str:
     where = f" in {path}" if path else ""
     sentences: dict[str, str] = {}
     for problem in error.errors():
-        keys = [str(part) for part in problem["loc"][:2]]
-        location = ".".join(keys)
+        # An entry of a list, as in `rules`, has its number in between.
+        at = [part for part in problem["loc"] if not isinstance(part, int)]
+        keys = [str(part) for part in at[:2]]
+        location = ".".join(str(part) for part in problem["loc"][: 2 + (len(at) < len(problem["loc"]))])
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             known = ", ".join(_keys_beside(keys))
@@ -114,7 +118,7 @@ def _explain(error: ValidationError, path: Path | None) -> str:
         elif len(keys) == 2:
             meaning = _section(keys[0]).model_fields[keys[1]].description
             # A union reports its members' complaints; the meaning says what all of them allow.
-            union = len(problem["loc"]) > 2
+            union = len(at) > 2
             complaint = f"it must be {meaning}" if union else f"{message} (it is: {meaning})"
             sentence = f"{location}{where} is {problem['input']!r}: {complaint}"
         elif problem["type"] == "model_type":
@@ -131,5 +135,7 @@ def _keys_beside(keys: Sequence[str]) -> list[str]:
 
 def _section(name: str) -> type[Section]:
     section = RunConfig.model_fields[name].annotation
+    if get_args(section):  # a list of sections
+        section = get_args(section)[0]
     assert isinstance(section, type) and issubclass(section, Section)
     return section

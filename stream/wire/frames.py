@@ -27,7 +27,7 @@ FRAME_TOPIC = b"frame"
 
 
 class FrameHeader(Message, frozen=True):
-    """Header of a frame; `sent_ns` is the sender's wall clock, the origin of latency."""
+    """Header of a frame; `sent_ns` is the sender's wall clock when it was handed over."""
 
     version: int
     seq: Count
@@ -35,6 +35,7 @@ class FrameHeader(Message, frozen=True):
     sent_ns: int
     shape: tuple[Channels, Side, Side]
     metadata: dict[str, MetadataValue]
+    arrived_ns: int | None
 
 
 _decoder = msgspec.msgpack.Decoder(FrameHeader)
@@ -50,7 +51,13 @@ def encode_frame(frame: Frame, sent_ns: int) -> list[Buffer]:
     """
     channels, height, width = frame.pixels.shape
     header = FrameHeader(
-        VERSION, frame.seq, frame.time_s, sent_ns, (channels, height, width), dict(frame.metadata)
+        version=VERSION,
+        seq=frame.seq,
+        time_s=frame.time_s,
+        sent_ns=sent_ns,
+        shape=(channels, height, width),
+        metadata=dict(frame.metadata),
+        arrived_ns=frame.arrived_ns,
     )
     pixels = np.ascontiguousarray(frame.pixels, dtype="<u2")
     packed = encoder.encode(header)
@@ -81,4 +88,5 @@ def decode_frame(parts: Sequence[Buffer]) -> tuple[Frame, int]:
     if buffer.nbytes != expected:
         raise WireError(f"a frame of shape {header.shape} has {expected} bytes, this one has {buffer.nbytes}")
     pixels = np.frombuffer(buffer, dtype="<u2").reshape(header.shape)
-    return Frame(header.seq, header.time_s, pixels, header.metadata), header.sent_ns
+    frame = Frame(header.seq, header.time_s, pixels, header.metadata, header.arrived_ns)
+    return frame, header.sent_ns
