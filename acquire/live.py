@@ -1,10 +1,10 @@
 """What a source that is imaging offers beyond a recording: it is stopped, acted on, and never waits."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from threading import Condition
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from acquire.frame import Frame, Source
 
@@ -33,8 +33,14 @@ class Action:
     value: float | None = None
 
 
+@runtime_checkable
 class LiveSource(Source, Protocol):
     """A source that images now. `frames()` raises SourceError when the camera fails."""
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """What it measured of itself so far, by name with its unit, e.g. {"hook_p99_ms": 0.03}."""
+        ...
 
     def stop(self) -> None:
         """End the acquisition; any thread may call it, also twice. `frames()` ends within 0.2 s of it."""

@@ -27,7 +27,8 @@ def run(
     rates = [info["timings"]["frames_per_s"] for info in runs]
     source = _medians([info["source"]["cpu_ms"] for info in runs])
     stages = _medians([info["timings"]["stage_ms"] for info in runs])
-    stages.pop("queue")  # only waits
+    for waits in ("source", "queue"):
+        stages.pop(waits)
     puncta = runs[0]["counts"]["puncta"] / runs[0]["counts"]["frames_out"]
     console.print(
         f"{statistics.median(rates):.0f} frames/s ({min(rates):.0f} to {max(rates):.0f} in {repeats} runs of "

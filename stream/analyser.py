@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from acquire.frame import SourceInfo
 from model.camera import Camera
 from model.engines.base import Engine
 from model.engines.choose import choose_engine, warm_up
+from stream import wire
 from stream.analysis import Analysis
 from stream.conditions import Conditions, oddities, resolve_conditions
 from stream.config import EngineConfig, RunConfig
@@ -33,6 +35,7 @@ NO_PUNCTA = (
     "no punctum was found in any frame: check the channel layout, camera.offset, optics.psf_sigma_nm "
     "and the engine's threshold"
 )
+PASSED_OVER = "passed over for a newer frame"
 MakeEngine = Callable[[EngineConfig, Camera, float], Engine]
 
 
@@ -167,6 +170,7 @@ class Analyser:
                 self._progress.missing + result.missing_before,
                 len(result.localizations),
                 result.latency_ms,
+                self._causes_behind_source(),
             )
             now = time.monotonic()
             if now - self._told_s > PROGRESS_S:
@@ -189,16 +193,29 @@ class Analyser:
             warnings=() if self._n_puncta else (NO_PUNCTA,),
             events=events,
             transients=transients,
-            source={"longest_wait_ms": end.longest_wait_ms, "cpu_ms": end.cpu_ms} if end else {},
+            source=_of_source(end) if end else {},
         )
         return str(recorded["state"]).removeprefix("failed: ") if recorded["state"] != state else problem
+
+    def _causes_behind_source(self) -> dict[str, int]:
+        receiver = self._receiver
+        causes = {PASSED_OVER: receiver.skipped, "damaged on the way": receiver.damaged}
+        return {cause: count for cause, count in causes.items() if count}
 
     def _missing_by_cause(self) -> dict[str, int]:
         """Every missing frame under one cause; what nobody owns up to was lost on the way."""
         receiver, n_out = self._receiver, self._progress.n_out
-        causes = dict(receiver.end.losses) if receiver.end else {}
-        causes["passed over for a newer frame"] = receiver.skipped
-        causes["damaged on the way"] = receiver.damaged
+        causes = {**(receiver.end.losses if receiver.end else {}), **self._causes_behind_source()}
         causes["not analysed, as the run failed"] = receiver.n_received - n_out
         causes["lost on the way"] = max(0, receiver.frames_in - n_out - sum(causes.values()))
         return {cause: count for cause, count in causes.items() if count}
+
+
+def _of_source(end: wire.End) -> dict[str, Any]:
+    """What the source said of itself at its end, for `run.json`."""
+    return {
+        "ended": end.reason,
+        "longest_wait_ms": end.longest_wait_ms,
+        "cpu_ms": end.cpu_ms,
+        **({"figures": end.figures} if end.figures else {}),
+    }

@@ -86,11 +86,12 @@ class Analysis:
                 tracks=tracks,
                 calcium=calcium,
                 stage_ms={
+                    "source": (arrival.sent_ns - arrival.origin_ns) / 1e6,
                     "queue": pending.queue_ms,
                     "receive": arrival.receive_ms,
                     "engine": engine_ms / len(answers),
                     "tracker": (tracked - began) * 1e3,
                     "calcium": (done - tracked) * 1e3,
                 },
-                latency_ms=(time.time_ns() - arrival.sent_ns) / 1e6,
+                latency_ms=(time.time_ns() - arrival.origin_ns) / 1e6,
             )

@@ -24,6 +24,9 @@ class ConfigError(Exception):
 class SourceConfig(Section):
     """Where frames come from and how fast."""
 
+    kind: Literal["recording", "microscope"] = Field(
+        "recording", description="recording: source.path; microscope: the section microscope"
+    )
     path: Path | None = Field(None, description="movie file, or folder of single TIFFs")
     calcium_path: Path | None = Field(None, description="the calcium movie, where it is a file of its own")
     speed: Literal["max", "realtime"] | Positive = Field(

@@ -14,6 +14,7 @@ from stream.child import part
 from stream.conditions import check_camera, resolve_conditions
 from stream.config import RunConfig
 from stream.job import Job
+from stream.open_source import open_configured
 from stream.process import (
     CHILD,
     ProcessWorker,
@@ -26,7 +27,6 @@ from stream.process import (
     socket_folder,
     stop_signals,
 )
-from stream.publisher import open_configured
 from stream.record.run import RUN_JSON, Info, create_run_folder, read_info
 from stream.status import Bound, Done, Status, StatusReceiver
 from stream.transport.sockets import Context
@@ -77,10 +77,13 @@ class Supervisor:
         on_status: Callable[[Status], None] = lambda status: None,
         child: Sequence[str] = CHILD,
     ) -> None:
-        source = open_configured(config.source, config.channels)
-        source.close()
-        resolve_conditions(config, source.info)
-        check_camera(config.camera, source.info)
+        self._source_name = "demo" if config.microscope.camera == "demo" else "live"
+        if config.source.kind == "recording":
+            source = open_configured(config)
+            source.close()
+            self._source_name = source.info.name
+            resolve_conditions(config, source.info)
+            check_camera(config.camera, source.info)
         check_engine(config.engine)
         self._config = config
         self._transport = transport or local_transport()
@@ -91,7 +94,6 @@ class Supervisor:
         self._first_death = ""
         self._kill_source_at: float | None = None
         self._signals = 0
-        self._source_name = source.info.name
         self._folder = Path()
 
     def run(self) -> RunOutcome:

@@ -1,4 +1,4 @@
-"""The source's process: reads frames at their pace and hands them to the analysis."""
+"""The source's process: takes frames at their pace and hands them to the analysis."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -6,13 +6,14 @@ from contextlib import ExitStack
 from threading import Event
 from typing import Literal
 
-from acquire.frame import Frame, Source, SourceError
-from acquire.source import open_source
-from stream.config import ChannelsConfig, SourceConfig
+from acquire.frame import Frame, Source
+from acquire.live import LiveSource
 from stream.job import Job
+from stream.open_source import open_configured
 from stream.problems import in_words
 from stream.results import StreamError
-from stream.status import Bound, Done, StatusSender
+from stream.source_stop import stopping
+from stream.status import Bound, Done, SourceProgress, StatusSender
 from stream.transport.sender import FrameSender
 from stream.transport.sockets import Context
 
@@ -20,26 +21,7 @@ Speed = float | Literal["max", "realtime"]
 
 STOPPED = "stopped by the user"
 COMPLETE = "end of the recording"
-
-
-def open_configured(source: SourceConfig, channels: ChannelsConfig) -> Source:
-    """Open the recording that a configuration names.
-
-    Raises
-    ------
-    SourceError
-        If there is none or it cannot be read.
-    """
-    if source.path is None:
-        raise SourceError("no movie is given: name a file or folder, or set source.path")
-    return open_source(
-        source.path,
-        calcium_path=source.calcium_path,
-        layout=channels.layout,
-        swap=channels.swap,
-        interval_ms=source.interval_ms,
-        max_frames=source.max_frames,
-    )
+TOLD_EVERY_S = 0.2
 
 
 def publish(job: Job, context: Context, stop: Event) -> None:
@@ -49,13 +31,14 @@ def publish(job: Job, context: Context, stop: Event) -> None:
     try:
         config = job.run_config()
         with ExitStack() as cleanup:
-            source = open_configured(config.source, config.channels)
+            source = open_configured(config)
             cleanup.callback(source.close)
             sender = FrameSender(context, job.endpoints.stream(), config.source.delivery)
             cleanup.callback(sender.close)
             bound = sender.endpoints
             status.say(Bound("source", frames=bound.frames, control=bound.control))
-            problem = _send_all(source, sender, config.source.speed, stop)
+            cleanup.enter_context(stopping(source, stop))
+            problem = Publisher(source, sender, config.source.speed, status, stop).run()
     except Exception as error:
         problem = in_words(error, "source")
     finally:
@@ -63,41 +46,77 @@ def publish(job: Job, context: Context, stop: Event) -> None:
         status.close()
 
 
-def _send_all(source: Source, sender: FrameSender, speed: Speed, stop: Event) -> str:
-    """Send every frame, then the end; gives the source's own problem, if it had one.
+class Publisher:
+    """One run's source: every frame, then the end.
 
-    Raises
-    ------
-    StreamError
-        If the analysis failed or is gone.
+    Parameters
+    ----------
+    source, sender
+        Where frames come from and go to.
+    speed
+        Pace of a recording; a source that images has its own.
+    status
+        Hears how far the source is and what it lost.
+    stop
+        Set when the user wants an end; `stopping` tells a live source.
     """
-    if not sender.start(source.info, stop):
-        if sender.is_announced:
-            sender.finish(0, {}, STOPPED)
-        return ""
-    n_frames, problem = 0, ""
-    losses: Mapping[str, int] = {}  # up to the last frame sent: an end in between counts no others
-    clock = _CpuClock()
-    try:
-        for frame in paced(source.frames(), speed, stop):
-            clock.stop("read")
-            if not sender.send(frame, stop):
-                break
-            clock.stop("send")
-            n_frames, losses = frame.seq + 1, source.losses
-    except StreamError:
-        raise
-    except Exception as error:  # whatever stops the source, the analysis must hear of it
-        problem = in_words(error, "source")
-    cpu_ms = clock.ms_per(sender.n_sent)
-    if problem:
-        sender.finish(n_frames, losses, "the source failed", problem, cpu_ms)
-    elif stop.is_set():
-        sender.finish(n_frames, losses, STOPPED, cpu_ms=cpu_ms)
-    else:
-        # Each frame of a whole recording was either sent or lost by the source.
-        sender.finish(sender.n_sent + sum(source.losses.values()), source.losses, COMPLETE, cpu_ms=cpu_ms)
-    return problem
+
+    def __init__(
+        self, source: Source, sender: FrameSender, speed: Speed, status: StatusSender, stop: Event
+    ) -> None:
+        self._source = source
+        self._sender = sender
+        self._speed = speed
+        self._status = status
+        self._stop = stop
+        self._told_s = 0.0
+
+    def run(self) -> str:
+        """Send every frame, then the end; gives the source's own problem, if it had one.
+
+        Raises
+        ------
+        StreamError
+            If the analysis failed or is gone.
+        """
+        source, sender, stop = self._source, self._sender, self._stop
+        if not sender.start(source.info, stop):
+            if sender.is_announced:
+                sender.finish(0, {}, STOPPED)
+            return ""
+        n_frames, problem = 0, ""
+        losses: Mapping[str, int] = {}  # up to the last frame sent: an end in between counts no others
+        is_live = isinstance(source, LiveSource)
+        # A live source ends by itself soon after a stop, and gives out what it has.
+        frames = source.frames() if is_live else paced(source.frames(), self._speed, stop)
+        clock = _CpuClock()
+        try:
+            for frame in frames:
+                clock.stop("read")
+                if not sender.send(frame, stop):
+                    break
+                clock.stop("send")
+                n_frames, losses = frame.seq + 1, source.losses
+                self._tell(losses)
+        except StreamError:
+            raise
+        except Exception as error:  # whatever stops the source, the analysis must hear of it
+            problem = in_words(error, "source")
+        cpu_ms = clock.ms_per(sender.n_sent)
+        figures = dict(source.figures) if isinstance(source, LiveSource) else {}
+        reason = "the source failed" if problem else STOPPED if stop.is_set() else COMPLETE
+        if is_live or reason == COMPLETE:
+            # To its end, each frame of a source was either sent or lost by it.
+            losses = source.losses
+            n_frames = sender.n_sent + sum(losses.values())
+        sender.finish(n_frames, losses, reason, problem, cpu_ms, figures)
+        return problem
+
+    def _tell(self, losses: Mapping[str, int]) -> None:
+        now = time.monotonic()
+        if now - self._told_s > TOLD_EVERY_S:
+            self._told_s = now
+            self._status.say(SourceProgress(self._sender.n_sent, dict(losses)))
 
 
 class _CpuClock:

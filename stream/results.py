@@ -166,7 +166,8 @@ class FrameResult:
     stage_ms
         Wall time each stage took on this frame, ms, by stage name.
     latency_ms
-        From the moment the source handed the frame over to the moment the result was ready.
+        From the arrival of the frame's last pixel at the source (of a recording: from the moment it was
+        sent) to the moment the result was ready.
     """
 
     seq: int

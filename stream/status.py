@@ -21,13 +21,24 @@ class Bound(Struct, frozen=True, tag=True):
 
 
 class Progress(Struct, frozen=True, tag=True):
-    """How far the analysis is; sent a few times a second and once at the end."""
+    """How far the analysis is; sent a few times a second and once at the end.
+
+    `missing` counts frames of the source without a result, `causes` those that were lost behind the source.
+    """
 
     n_out: int
     n_total: int | None
     missing: int
     puncta: int
     latency_ms: float
+    causes: dict[str, int] = {}
+
+
+class SourceProgress(Struct, frozen=True, tag=True):
+    """How far the source is, and what it lost so far, by cause; sent a few times a second."""
+
+    n_sent: int
+    losses: dict[str, int]
 
 
 class Note(Struct, frozen=True, tag=True):
@@ -43,7 +54,7 @@ class Done(Struct, frozen=True, tag=True):
     problem: str = ""
 
 
-Status = Bound | Progress | Note | Done
+Status = Bound | Progress | SourceProgress | Note | Done
 
 
 class StatusSender:

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from stream.record.run import Info
 
-QUEUE = "queue"  # the stage that only waits: it has no share of the work
+WAITING = ("source", "queue")  # stages that only wait: they have no share of the work
 
 
 class FrameSummary:
@@ -60,13 +60,13 @@ class FrameSummary:
         stages = dict(self._stage_ms)
         if recorder_s is not None:
             stages["recorder"] = recorder_s * 1e3
-        work = sum(spent for stage, spent in stages.items() if stage != QUEUE)
+        work = sum(spent for stage, spent in stages.items() if stage not in WAITING)
         p50, p95, p99 = np.percentile(np.concatenate(self._latency_ms), [50, 95, 99]).tolist()
         return {
             "frames_per_s": (self._n - 1) / elapsed_s if elapsed_s > 0 else None,
             "latency_ms": {"p50": p50, "p95": p95, "p99": p99},
             "stage_ms": {stage: spent / self._n for stage, spent in stages.items()},
             "stage_share": {
-                stage: spent / work for stage, spent in stages.items() if stage != QUEUE and work > 0
+                stage: spent / work for stage, spent in stages.items() if stage not in WAITING and work > 0
             },
         }

@@ -102,7 +102,7 @@ TRACKS = pa.schema(
     ]
 )
 CHANGES = ("born", "confirmed", "died", "dropped")
-STAGES = ("queue", "receive", "engine", "tracker", "calcium")
+STAGES = ("source", "queue", "receive", "engine", "tracker", "calcium")
 
 
 def frames_schema(stages: Sequence[str]) -> pa.Schema:

@@ -46,6 +46,11 @@ class Arrival:
     missing_before: int
     receive_ms: float
 
+    @property
+    def origin_ns(self) -> int:
+        """Where latency begins: its last pixel's arrival at the source, of a recording when it was sent."""
+        return self.sent_ns if self.frame.arrived_ns is None else self.frame.arrived_ns
+
 
 class FrameReceiver:
     """Takes frames from the source. Use: `start`, then `receive` until None; always `close`.

@@ -119,6 +119,7 @@ class FrameSender:
         reason: str,
         problem: str = "",
         cpu_ms: Mapping[str, float] | None = None,
+        figures: Mapping[str, float] | None = None,
     ) -> None:
         """Announce the end (see `wire.End`) and wait until the analysis has everything.
 
@@ -135,6 +136,7 @@ class FrameSender:
             problem[: wire.MAX_TEXT],
             self.longest_wait_ms,
             dict(cpu_ms or {}),
+            dict(figures or {}),
         )
         self._say(end)
         while True:

@@ -60,7 +60,8 @@ class End(Message, frozen=True):
 
     `n_frames` counts every frame of the source, `n_sent` those handed to the socket, `losses` those the
     source lost itself, by cause. `problem` is empty unless the source failed. `longest_wait_ms` is the
-    longest that handing over one frame took, `cpu_ms` the CPU time of reading and of sending a frame.
+    longest that handing over one frame took, `cpu_ms` the CPU time of reading and of sending a frame,
+    `figures` what a live source measured of itself.
     """
 
     n_frames: Count
@@ -70,6 +71,7 @@ class End(Message, frozen=True):
     problem: Text
     longest_wait_ms: float
     cpu_ms: dict[Text, float]
+    figures: dict[Text, float]
 
 
 class Received(Message, frozen=True):

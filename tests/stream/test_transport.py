@@ -13,7 +13,7 @@ import zmq
 from acquire.frame import Frame, SourceInfo
 from stream import wire
 from stream.process import job_endpoints
-from stream.publisher import STOPPED, _send_all
+from stream.publisher import STOPPED, Publisher
 from stream.results import StreamError
 from stream.transport.receiver import FrameReceiver
 from stream.transport.results import ResultPublisher
@@ -180,7 +180,8 @@ def test_a_source_stopped_while_the_analysis_prepares_ends_in_peace(tmp_path):
     with a_pair("ipc", tmp_path, "lossless") as (sender, receiver):
         stop, recording = Event(), SimpleNamespace(info=INFO, frames=lambda: iter([]), losses={})
         problems = []
-        source = Thread(target=lambda: problems.append(_send_all(recording, sender, "max", stop)))
+        publisher = Publisher(recording, sender, "max", SimpleNamespace(say=lambda status: None), stop)
+        source = Thread(target=lambda: problems.append(publisher.run()))
         source.start()
         assert receiver.start() == INFO
         stop.set()
