@@ -37,8 +37,13 @@ Precision = Literal["fp32", "fp16"]
 # What brings the packages that are not always installed.
 EXTRAS = {
     "lightning": "train",
+    "mm_test_adapters": "live",
+    "mmpycorex": "live",
+    "ndstorage": "live",
     "onnx": "train",
     "onnxscript": "train",
+    "pycromanager": "live",
+    "pymmcore": "live",
     "tensorboard": "train",
     "torch": "train",
     "trackpy": "bench",
@@ -109,6 +114,46 @@ def replay(
     with bar:
         outcome = supervisor.run()
     report(out, outcome.folder, outcome.info, outcome.problem)
+    if outcome.problem:
+        _fail(outcome.problem, 1)
+
+
+@app.command()
+def live(
+    config: Config = None,
+    sets: Sets = None,
+    camera: Annotated[
+        Literal["configured", "demo"], typer.Option(help="demo: Micro-Manager's demo cameras")
+    ] = "configured",
+    mode: Annotated[
+        str | None, typer.Option(help="two-cameras, splitter, channels or single; see configs/live.yaml")
+    ] = None,
+    exposure_ms: Annotated[float | None, typer.Option(help="exposure")] = None,
+    interval_ms: Annotated[float | None, typer.Option(help="from frame to frame, 0: full speed")] = None,
+    frames: Annotated[int | None, typer.Option(help="number of frames; left out: until Ctrl-C")] = None,
+    save: Annotated[Path | None, typer.Option(help="folder for the raw images (NDTiff)")] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, network or wavelet")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for run folders")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the run folder")] = None,
+) -> None:
+    """Image with Micro-Manager and analyse every frame while it images; Ctrl-C ends the run.
+
+    Example: `piezo1 live --config configs/live.yaml`; without a microscope: `piezo1 live --camera demo`
+    """
+    from dashboard.live import live_config, run_live
+
+    options = {
+        "microscope.mode": mode,
+        "microscope.exposure_ms": exposure_ms,
+        "microscope.interval_ms": interval_ms,
+        "microscope.save": save,
+        "source.max_frames": frames,
+        "engine.name": engine,
+        "output.folder": output,
+        "output.name": name,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    outcome = run_live(live_config(config, sets or (), given, demo=camera == "demo"), out)
     if outcome.problem:
         _fail(outcome.problem, 1)
 

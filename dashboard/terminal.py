@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column
 from rich.text import Text
 
-from stream.status import Note, Status
+from stream.status import Note, SourceProgress, Status
 from stream.status import Progress as RunProgress
 
 RATE_WINDOW_S = 2.0
@@ -30,7 +30,9 @@ class _Figures(ProgressColumn):
                 style="not bold",
             )
         if figures["missing"]:
+            causes = ", ".join(f"{cause} {count}" for cause, count in figures["causes"].items())
             text.append(f"  {figures['missing']} missing", style="bold yellow")
+            text.append(f" ({causes})" if causes else "", style="yellow")
         return text
 
 
@@ -45,7 +47,10 @@ class RunBar:
             TimeRemainingColumn(),
             console=console,
         )
-        self._task = self._bar.add_task(title, total=None, rate=None, latency_ms=0.0, puncta=0, missing=0)
+        self._task = self._bar.add_task(
+            title, total=None, rate=None, latency_ms=0.0, puncta=0, missing=0, causes={}
+        )
+        self._losses: dict[str, int] = {}
         self._recent: list[tuple[float, int]] = []
 
     def __enter__(self) -> Self:
@@ -69,7 +74,10 @@ class RunBar:
                     latency_ms=status.latency_ms,
                     puncta=status.puncta,
                     missing=status.missing,
+                    causes=self._losses | status.causes,
                 )
+            case SourceProgress():
+                self._losses = status.losses
             case Note():
                 self._bar.console.print(
                     f"[yellow]note:[/] {escape(status.text)}", highlight=False, soft_wrap=True

@@ -16,8 +16,10 @@ def load_config(
     path: Path | None = None,
     overrides: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
+    *,
+    defaults: Mapping[str, Any] | None = None,
 ) -> RunConfig:
-    """Configuration of a run: its YAML, then overrides, then options, the later ones winning.
+    """Configuration of a run: defaults, then its YAML, overrides and options, the later ones winning.
 
     Parameters
     ----------
@@ -25,7 +27,7 @@ def load_config(
         YAML file with the sections of `RunConfig`; None starts from the defaults.
     overrides
         `section.key=value`, values in YAML syntax.
-    options
+    options, defaults
         Values by `section.key`.
 
     Raises
@@ -34,6 +36,10 @@ def load_config(
         If the file cannot be read or a key, value or override is wrong.
     """
     tree = _read(path) if path is not None else {}
+    for key, value in (defaults or {}).items():
+        section, _, name = key.partition(".")
+        if name not in (tree.get(section) or {}):
+            _put(tree, key, value)
     for override in overrides:
         key, value = _parse(override)
         _put(tree, key, value)

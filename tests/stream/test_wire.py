@@ -158,7 +158,8 @@ def damage(draw: st.DrawFn, valid: list[bytes]) -> list[bytes]:
 
 
 FRAME, RESULT = raw(wire.encode_frame(frame(), 0)), raw(wire.encode_result(result()))
-CONTROL = raw(wire.encode_control(wire.End(10, 8, {"a": 1}, "end", "", 1.5, {"read": 0.2}, {"skewed_pairs": 2.0})))
+END = wire.End(10, 8, {"a": 1}, "end", "", 1.5, {"read": 0.2}, {"skewed_pairs": 2.0})
+CONTROL = raw(wire.encode_control(END))
 DECODERS = [(wire.decode_frame, FRAME), (wire.decode_result, RESULT), (wire.decode_control, CONTROL)]
 
 
