@@ -4,19 +4,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquire.pages import LostPlane
-from acquire.recording import Planes
+from acquire.recording import PlaneReader
 
 
 class EmptyChannel(Exception):
     """No plane of the channel that can be read has a pixel above 0."""
 
 
-def is_blank(pixels: NDArray[np.uint16]) -> bool:
+def is_blank(pixels: NDArray[np.uint16] | NDArray[np.uint8]) -> bool:
     """Whether every pixel is 0; the first row answers for nearly all planes."""
     return not pixels[0].any() and not pixels.any()
 
 
-def is_never_black(planes: Planes, column: NDArray[np.int64]) -> bool:
+def is_never_black(planes: PlaneReader, column: NDArray[np.int64]) -> bool:
     """Whether a blank plane of this channel cannot be a picture, so that it was never written.
 
     A camera adds a pedestal, so even with the shutter closed it counts some 100 in every pixel. A

@@ -31,19 +31,8 @@ _INDICES = ("ChannelIndex", "SliceIndex", "FrameIndex", "PositionIndex")
 
 
 def is_mmstack(path: Path) -> bool:
-    """Whether Micro-Manager wrote the TIFF `path` as an image stack file.
-
-    Raises
-    ------
-    SourceError
-        If it is no readable TIFF, or an NDTiff.
-    """
-    header = _header(path)
-    if "Summary" in header and header["MajorVersion"] > 0:
-        raise SourceError(
-            f"{path} is part of an NDTiff data set; save it from Micro-Manager as an image stack file"
-        )
-    return "Summary" in header
+    """Whether Micro-Manager wrote the TIFF `path` as an image stack file."""
+    return "Summary" in _header(path)
 
 
 def open_mmstack(path: Path) -> Recording:

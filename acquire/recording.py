@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,25 @@ def lost_end(broke_off: str | None, *, length_known: bool = True) -> int:
 def address(file: int, page: int = 0) -> int:
     """Address of a page among the files of a recording."""
     return file * _FILE + page
+
+
+class PlaneReader(Protocol):
+    """Reads the planes of a recording by their addresses; see `Planes`, which does it for TIFF files."""
+
+    shape: tuple[int, int]
+    bits: int
+
+    def read(self, plane: int) -> NDArray[np.uint16]:
+        """Pixels of the plane at this address, uint16 (H, W); raises LostPlane."""
+        ...
+
+    def elapsed_s(self, plane: int) -> float | None:
+        """Time that was recorded for the plane at this address, seconds."""
+        ...
+
+    def close(self) -> None:
+        """Close all files; safe to call twice."""
+        ...
 
 
 class Planes:
@@ -141,7 +160,7 @@ class Recording:
 
     name: str
     kind: str
-    planes: Planes
+    planes: PlaneReader
     grid: NDArray[np.int64]
     bit_depth: int
     interval_s: float | None = None

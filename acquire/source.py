@@ -12,7 +12,7 @@ from acquire.container import NEVER_WRITTEN, check_name
 from acquire.frame import Frame, Source, SourceError, SourceInfo
 from acquire.layout import ChannelLayout, Layout, choose_layout
 from acquire.pages import LostPlane
-from acquire.recording import CAUSES, Planes, Recording
+from acquire.recording import CAUSES, PlaneReader, Recording
 from acquire.tiff import open_recording
 
 ASSUMED_INTERVAL_S = 0.1
@@ -33,7 +33,8 @@ def open_source(
     Parameters
     ----------
     path
-        TIFF of any kind (OME, ImageJ, plain, BigTIFF, Micro-Manager stack), or a folder of single TIFFs.
+        TIFF of any kind (OME, ImageJ, plain, BigTIFF, Micro-Manager stack), a folder of single TIFFs, or an
+        NDTiff data set: its folder, its index, or one of its stack files.
     calcium_path
         The calcium movie, where it is a file of its own.
     layout, swap
@@ -110,7 +111,7 @@ class MovieSource:
         if calcium is not None:
             readers = [movie.planes, calcium.planes]
             readers = readers[::-1] if layout.swap else readers
-        self._columns: list[tuple[Planes, NDArray[np.int64]]] = list(zip(readers, columns, strict=True))
+        self._columns: list[tuple[PlaneReader, NDArray[np.int64]]] = list(zip(readers, columns, strict=True))
         self._never_black: list[bool | None] = [None] * len(columns)  # per column, once it is needed
         self._layout = layout
         self._interval_s = ASSUMED_INTERVAL_S if interval_s is None else interval_s

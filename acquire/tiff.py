@@ -1,4 +1,4 @@
-"""Opens any recorded TIFF movie as a `Recording`: Micro-Manager, OME, ImageJ, plain, or a folder."""
+"""Opens any recorded movie as a `Recording`: Micro-Manager, OME, ImageJ, plain TIFF, NDTiff, or a folder."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,13 @@ from acquire.described import Described, read_imagej, read_shaped, resolution_nm
 from acquire.folder import open_folder
 from acquire.frame import SourceError
 from acquire.mmstack import is_mmstack, open_mmstack
+from acquire.ndtiff.replay import data_set_folder, open_ndtiff
 from acquire.ome import OmeMovie, read_ome
 from acquire.recording import Planes, Recording, lost_end, time_by_channel
 
 
 def open_recording(path: Path) -> Recording:
-    """Open a movie file, or a folder of single images.
+    """Open a movie file, an NDTiff data set, or a folder of single images.
 
     Raises
     ------
@@ -23,8 +24,11 @@ def open_recording(path: Path) -> Recording:
     """
     try:
         is_folder = path.is_dir()
+        data_set = data_set_folder(path)
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot read {path}: {error}") from error
+    if data_set is not None:
+        return open_ndtiff(data_set, path)
     if is_folder:
         return open_folder(path)
     if is_mmstack(path):

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model.camera import Camera
 from model.card import SHIPPED_MODEL, read_model
 from model.engines import wavelet
@@ -42,7 +45,12 @@ class EngineSettings(Protocol):
         ...
 
 
-def choose_engine(settings: EngineSettings, camera: Camera, psf_sigma_px: float) -> Engine:
+def choose_engine(
+    settings: EngineSettings,
+    camera: Camera,
+    psf_sigma_px: float,
+    transform: NDArray[np.float64] | None = None,
+) -> Engine:
     """Make the engine that the settings ask for.
 
     "auto" takes the configured network, else the one that ships, else (where that is missing or does not
@@ -56,6 +64,9 @@ def choose_engine(settings: EngineSettings, camera: Camera, psf_sigma_px: float)
         The camera of both channels.
     psf_sigma_px
         Standard deviation of the PSF in pixels.
+    transform
+        (2, 3): where a pixel of channel 1 lies in channel 2, see `model.registration.places`; None: in the
+        same place. The wavelet method looks at channel 1 only.
 
     Raises
     ------
@@ -65,7 +76,12 @@ def choose_engine(settings: EngineSettings, camera: Camera, psf_sigma_px: float)
     check_engine(settings)
     if _needs_network(settings):
         return NetworkEngine(
-            camera, psf_sigma_px, settings.model, settings.threshold, backend=settings.backend
+            camera,
+            psf_sigma_px,
+            settings.model,
+            settings.threshold,
+            backend=settings.backend,
+            transform=transform,
         )
     why = "as configured"
     if settings.name == "auto":
@@ -74,7 +90,7 @@ def choose_engine(settings: EngineSettings, camera: Camera, psf_sigma_px: float)
             try:
                 why = "auto: the network that ships"
                 return NetworkEngine(
-                    camera, psf_sigma_px, SHIPPED_MODEL, settings.threshold, why, settings.backend
+                    camera, psf_sigma_px, SHIPPED_MODEL, settings.threshold, why, settings.backend, transform
                 )
             except ModelError as error:
                 why = f"auto: THE NETWORK THAT SHIPS CANNOT BE USED: {error}"

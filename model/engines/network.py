@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.camera import Camera
 from model.card import SHIPPED_MODEL, read_model
@@ -49,6 +50,9 @@ class NetworkEngine:
         Why this engine was chosen, for its description.
     backend
         Library that runs it, see `model.engines.backends`.
+    transform
+        (2, 3): where a pixel of channel 1 lies in channel 2, see `model.registration.places`; None: in the
+        same place.
 
     Raises
     ------
@@ -65,6 +69,7 @@ class NetworkEngine:
         threshold: float | None = None,
         why: str = "as configured",
         backend: BackendName = "auto",
+        transform: NDArray[np.float64] | None = None,
     ) -> None:
         self._path = model or SHIPPED_MODEL
         self._graph, self._card = read_model(self._path)
@@ -75,6 +80,7 @@ class NetworkEngine:
                 f"and below 1, {self._path.name} was tuned with {self._card.threshold:g}"
             )
         self._camera = camera
+        self._transform = np.asarray(np.eye(2, 3) if transform is None else transform, np.float32)
         self._backend = backend
         self._failed: frozenset[str] = frozenset()
         low, high = self._card.optics.sigma_px
@@ -187,7 +193,7 @@ class NetworkEngine:
         self._window = Window(self._session, self._card.window)
 
     def _opening(self, size: tuple[int, int], camera: Camera) -> Opening:
-        return Opening(self._graph, self._card, *size, camera, np.eye(2, 3, dtype=np.float32), self._path)
+        return Opening(self._graph, self._card, *size, camera, self._transform, self._path)
 
     def _answers(self, found: Found) -> Answers:
         answers = []

@@ -14,11 +14,20 @@ from stream.calcium.origin import locate
 from stream.calcium.sampling import Array
 from stream.calcium.telling import Told, tell
 from stream.calcium.tethered import SpotGauge
-from stream.calcium.traces import Records, Rows, Traces, is_centred_event
+from stream.calcium.traces import Mask, Records, Rows, Traces, is_centred_event
 from stream.config import CalciumConfig
 from stream.field.detector import CalciumField
 from stream.gating.idealisation import Gating, event_states
-from stream.results import NO_TRACK, CalciumEvent, CalciumTransient, CalciumUpdate, Ids, TrackUpdate
+from stream.results import (
+    NO_EVENTS,
+    NO_TRACK,
+    CalciumEvent,
+    CalciumTransient,
+    CalciumUpdate,
+    EventsUnderWay,
+    Ids,
+    TrackUpdate,
+)
 
 # A track that ends in an event hands it to the next one that begins so near within so many frames: puncta
 # blink, and the tracker may lose one. What is on before so many frames are missing ends there.
@@ -132,7 +141,8 @@ class CalciumDetector:
 
         n = len(linked)
         dff, is_open = np.empty(len(ids), np.float32), np.empty(len(ids), np.bool_)
-        dff[order], is_open[order] = measured.dff, is_centred_event(self._traces)
+        is_centred = is_centred_event(self._traces)
+        dff[order], is_open[order] = measured.dff, is_centred
         state = np.empty(len(ids), np.int8)
         if self._gating is None or self._spots.found is None:
             state[order] = event_states(is_open[order], measured.dff)
@@ -149,6 +159,8 @@ class CalciumDetector:
             gap_state=state[n:],
             events=self._hand_over.step(told, tracks.confirmed, tracks.dropped),
             transients=field.transients,
+            under_way=self._under_way(moment, is_centred),
+            wave_share=field.wave_fraction,
         )
 
     def flush(self) -> tuple[CalciumEvent, ...]:
@@ -248,6 +260,24 @@ class CalciumDetector:
             told += self._tell(traces.state[row], int(ended[row]))
             end_event(traces.state, traces.course, traces.total, row, int(ended[row]))
         return told
+
+    def _under_way(self, moment: Records, is_open: Mask) -> EventsUnderWay:
+        """The events that are on, from this frame's rows of `MOMENT` and what is open in it."""
+        rows = np.flatnonzero(is_open & ~self._traces.state["void"])
+        if not len(rows):
+            return NO_EVENTS
+        on, now = self._traces.state[rows], moment[rows]
+        return EventsUnderWay(
+            track_id=on["id"],
+            opened_frame=self._traces.course["seq"][on["slot"], on["opened"] - 1],
+            confirmed=on["confirmed"],
+            in_wave=now["in_wave"],
+            x_px=now["x"],
+            y_px=now["y"],
+            dff=now["dff"],
+            snr=(on["sum"] / np.sqrt(on["power"])).astype(np.float32),
+            calcium_probability=1 / (1 + np.exp(-now["log_odds"])),
+        )
 
     def _tell(self, state: np.void, length: int) -> list[Told]:
         """The event of a trace, a row of STATE, with `length` moments: a list, empty if none."""
