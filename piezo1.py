@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage. Each command imports what it needs 
 """
 
 from pathlib import Path
+from platform import node
 from typing import Annotated, Literal, NoReturn
 
 import typer
@@ -65,7 +66,9 @@ def demo(
 
 @app.command()
 def replay(
-    movie: Annotated[Path | None, typer.Argument(help="TIFF file, or folder of single TIFFs")] = None,
+    movie: Annotated[
+        Path | None, typer.Argument(help="TIFF file, folder of single TIFFs, or NDTiff data set")
+    ] = None,
     calcium_movie: Annotated[Path | None, typer.Argument(help="calcium movie, if a file of its own")] = None,
     config: Config = None,
     sets: Sets = None,
@@ -78,6 +81,9 @@ def replay(
     speed: Annotated[str | None, typer.Option(help="max, realtime, or a factor such as 0.5")] = None,
     engine: Annotated[str | None, typer.Option(help="auto, network or wavelet")] = None,
     max_frames: Annotated[int | None, typer.Option(help="stop after this many frames")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="analyse an NDTiff data set while it is being written")
+    ] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for run folders")] = None,
     name: Annotated[str | None, typer.Option(help="name of the run folder")] = None,
     one_process: Annotated[
@@ -87,6 +93,7 @@ def replay(
     """Replay a recording through the live stream into a run folder.
 
     Example: `piezo1 replay movie.tif --pixel-size-nm 108`
+    Beside a running acquisition that saves NDTiff: `piezo1 replay data/cell_1 --follow`
     """
     from dashboard.terminal import RunBar, report
     from stream.load import load_config
@@ -98,6 +105,7 @@ def replay(
         "source.interval_ms": interval_ms,
         "source.speed": speed,
         "source.max_frames": max_frames,
+        "source.follow": follow or None,
         "channels.layout": layout,
         "optics.pixel_size_nm": pixel_size_nm,
         "engine.name": engine,
@@ -107,8 +115,11 @@ def replay(
     settings = load_config(
         config, sets or (), {key: value for key, value in options.items() if value is not None}
     )
-    if settings.source.path is None:
+    if settings.source.path is None and settings.network.role != "analysis":
         _fail("no movie is given: name a file or folder, or set source.path", 2)
+    path = settings.source.path
+    if settings.source.follow and path is not None and not path.exists():
+        out.print(f"waiting for {path} to appear (Ctrl-C ends it)", markup=False)
     bar = RunBar(out, "replay")
     supervisor = Supervisor(settings, transport="inproc" if one_process else None, on_status=bar.update)
     with bar:
@@ -156,6 +167,59 @@ def live(
     outcome = run_live(live_config(config, sets or (), given, demo=camera == "demo"), out)
     if outcome.problem:
         _fail(outcome.problem, 1)
+
+
+@app.command()
+def register(
+    movie: Annotated[Path, typer.Argument(help="movie or image of beads, or of puncta in both channels")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="YAML; a picture is written beside it")],
+    calcium_movie: Annotated[Path | None, typer.Argument(help="channel 2, if a file of its own")] = None,
+    kind: Annotated[
+        Literal["beads", "puncta"],
+        typer.Option("--from", help="beads that rest, or puncta that both channels show in the same frame"),
+    ] = "beads",
+    config: Config = None,
+    sets: Sets = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="auto, stack, interleaved, two-files, side-by-side or top-bottom"),
+    ] = None,
+    pixel_size_nm: Annotated[float | None, typer.Option(help="pixel size, if the file lacks it")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="write it although it is too poor; runs will say so")
+    ] = False,
+) -> None:
+    """Find out where channel 1 lies in channel 2, for `channels.registration` of a run.
+
+    Example: `piezo1 register beads.tif -o registration.yaml`
+    """
+    from acquire.registration import save_registration
+    from bench.outputs import writable
+    from dashboard.registration_figure import save_registration_figure
+    from stream.load import load_config
+    from stream.register import register as register_movie
+
+    writable(".yaml", ".yml")(output)
+    options = {
+        "source.path": movie,
+        "source.calcium_path": calcium_movie,
+        "channels.layout": layout,
+        "optics.pixel_size_nm": pixel_size_nm,
+    }
+    settings = load_config(
+        config, sets or (), {key: value for key, value in options.items() if value is not None}
+    )
+    with out.status("register") as status:
+        found = register_movie(
+            settings, kind, force=force, report=lambda step: status.update(f"register: {step}")
+        )
+    registration, picture = found.registration, output.with_suffix(".png")
+    save_registration(registration, output)
+    save_registration_figure(found, picture)
+    for line in (registration.in_words(), registration.quality(), *registration.cautions):
+        out.print(line, soft_wrap=True)
+    out.print(f"written: {output} and {picture}", soft_wrap=True)
+    out.print(f"use it: piezo1 replay … --set channels.registration={output}", soft_wrap=True)
 
 
 @app.command()
@@ -390,6 +454,27 @@ def cooccurrence(
     for line in result.summary():
         out.print(line, soft_wrap=True)
     out.print(f"written: {run / COOCCURRENCE_JSON}", soft_wrap=True)
+
+
+@app.command()
+def keys(
+    folder: Annotated[Path, typer.Argument(help="folder for the two files; made if it is missing")],
+    name: Annotated[str, typer.Option(help="name of this computer and its files")] = node() or "computer",
+) -> None:
+    """Make this computer's keys for a run on two computers; run it once on each of them.
+
+    Example: `piezo1 keys keys --name microscope`
+    """
+    from stream.transport.keys import make_keys
+
+    secret, public = make_keys(folder, name)
+    lines = (
+        f"{secret}: this computer's secret, which stays here",
+        f"{public}: copy it into the folder of keys on the other computer",
+        f"copy the *.public file that is made there into {folder}, and set network.keys to {folder}",
+    )
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -47,6 +47,20 @@ def transport(json: Json = None) -> None:
 
 
 @app.command()
+def live(
+    json: Json = None,
+    frames: Annotated[int, typer.Option(min=50, help="frames of each run")] = 600,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="python or sequence; repeatable; left out: both")
+    ] = None,
+) -> None:
+    """Two demo cameras: cost of the hook, latency from camera to result and to action, losses."""
+    from bench.live import run
+
+    run(json, out, frames, tuple(backend or ()))
+
+
+@app.command()
 def memory(json: Json = None) -> None:
     """Peak memory for 500 frames, 5,000 frames and a 4 GB BigTIFF (needs 5 GB of disk)."""
     from bench.memory import run

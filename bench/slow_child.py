@@ -5,6 +5,9 @@ import time
 from functools import partial
 from threading import Event
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model.camera import Camera
 from model.engines.base import Engine, RawFrame
 from model.engines.choose import EngineSettings, choose_engine
@@ -45,9 +48,15 @@ class SlowEngine:
         return self._engine.flush()
 
 
-def make_slow_engine(seconds: float, settings: EngineSettings, camera: Camera, sigma_px: float) -> Engine:
+def make_slow_engine(
+    seconds: float,
+    settings: EngineSettings,
+    camera: Camera,
+    sigma_px: float,
+    transform: NDArray[np.float64] | None,
+) -> Engine:
     """The configured engine, slowed."""
-    return SlowEngine(choose_engine(settings, camera, sigma_px), seconds)
+    return SlowEngine(choose_engine(settings, camera, sigma_px, transform), seconds)
 
 
 def main(seconds: float, role: str, job: Job) -> None:

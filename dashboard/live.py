@@ -40,6 +40,8 @@ def live_config(
         if microscope.scene is None:
             config = load_config(path, overrides, {**options, **fixed}, defaults=defaults | demo_defaults())
         return config
+    if config.network.role == "analysis":
+        return config
     if microscope.configuration is None and microscope.backend != "java":
         raise ConfigError(
             "no microscope is named: set microscope.configuration to Micro-Manager's .cfg file (and "

@@ -105,6 +105,10 @@ def report(console: Console, folder: Path, info: dict[str, Any], problem: str) -
     problem
         Why it failed; empty otherwise.
     """
+    if "sent" in info:
+        lost = "".join(f", {n} lost before ({cause})" for cause, n in info["lost"].items())
+        console.print(f"{info['sent']} frames sent{lost}; the run is where the analysis is", soft_wrap=True)
+        return
     counts, timings = info.get("counts", {}), info.get("timings", {})
     if counts:
         missing = counts.get("missing_by_cause") or {}

@@ -9,6 +9,7 @@ from model.camera import Camera
 from model.engines.base import Engine
 from model.localizations import Localizations
 from stream.calcium.detector import CalciumDetector
+from stream.calcium.registered import RegisteredCalcium
 from stream.conditions import Conditions
 from stream.config import RunConfig
 from stream.results import CalciumEvent, CalciumTransient, CalciumUpdate, FrameResult
@@ -44,7 +45,11 @@ class Analysis:
         self._camera = camera
         self._tracker = Tracker(config.tracker, conditions.pixel_size_nm, conditions.interval_s)
         has_calcium = info.shape[0] == 2 and config.calcium.enabled
-        self._calcium = CalciumDetector(config.calcium) if has_calcium else None
+        self._calcium: CalciumDetector | RegisteredCalcium | None = None
+        if has_calcium:
+            self._calcium = CalciumDetector(config.calcium)
+            if conditions.registration is not None:
+                self._calcium = RegisteredCalcium(self._calcium, conditions.registration.transform)
         self._pending: dict[int, _Pending] = {}
 
     def step(self, arrival: Arrival) -> Iterator[FrameResult]:

@@ -14,7 +14,7 @@ from acquire.section import NotNegative, Pixels, Positive, Section
 from model.camera import Camera, CameraError
 from model.engines.names import BackendName
 from model.maps import MIN_PROBABILITY
-from stream.config_live import NetworkConfig, RuleConfig
+from stream.config_live import NetworkConfig, RuleConfigs
 
 
 class ConfigError(Exception):
@@ -27,7 +27,7 @@ class SourceConfig(Section):
     kind: Literal["recording", "microscope"] = Field(
         "recording", description="recording: source.path; microscope: the section microscope"
     )
-    path: Path | None = Field(None, description="movie file, or folder of single TIFFs")
+    path: Path | None = Field(None, description="movie file, folder of single TIFFs, or NDTiff data set")
     calcium_path: Path | None = Field(None, description="the calcium movie, where it is a file of its own")
     speed: Literal["max", "realtime"] | Positive = Field(
         "max", description="max, realtime, or a multiple of the recorded speed such as 0.5"
@@ -37,6 +37,15 @@ class SourceConfig(Section):
     delivery: Literal["lossless", "live"] = Field(
         "lossless", description="lossless: the source waits; live: it never waits, losses are counted"
     )
+    follow: bool = Field(
+        False, description="analyse an NDTiff data set while it is being written; waits for it to begin"
+    )
+
+    @model_validator(mode="after")
+    def _followed(self) -> Self:
+        if self.follow and self.calcium_path is not None:
+            raise ValueError("follow takes one NDTiff data set with both channels, and no calcium_path")
+        return self
 
 
 class ChannelsConfig(Section):
@@ -204,7 +213,7 @@ class RunConfig(Section):
     calcium: CalciumConfig = CalciumConfig()
     output: OutputConfig = OutputConfig()
     microscope: MicroscopeConfig = MicroscopeConfig()
-    rules: tuple[RuleConfig, ...] = ()
+    rules: RuleConfigs = ()
     network: NetworkConfig = NetworkConfig()
 
 

@@ -14,6 +14,8 @@ class JobEndpoints(Struct, frozen=True):
     control: str
     results: str
     status: str
+    triggers: str = ""
+    uplink: str = ""  # where results reach the source's computer, if it is another one
 
     def stream(self) -> Endpoints:
         """The endpoints of source and analysis."""

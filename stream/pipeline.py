@@ -12,8 +12,9 @@ import zmq
 from model.engines.choose import check_engine
 from stream.child import part
 from stream.conditions import check_camera, resolve_conditions
-from stream.config import RunConfig
+from stream.config import ConfigError, RunConfig
 from stream.job import Job
+from stream.network import network_endpoints, network_keys
 from stream.open_source import open_configured
 from stream.process import (
     CHILD,
@@ -28,7 +29,9 @@ from stream.process import (
     stop_signals,
 )
 from stream.record.run import RUN_JSON, Info, create_run_folder, read_info
-from stream.status import Bound, Done, Status, StatusReceiver
+from stream.relay import ResultRelay
+from stream.results import StreamError
+from stream.status import Bound, Done, SourceProgress, Status, StatusReceiver
 from stream.transport.sockets import Context
 
 POLL_MS = 100
@@ -38,6 +41,8 @@ GRACE_S = 10.0  # a source whose analysis is gone may outlive it by this much
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
     """How a run ended: its folder, its `run.json` ({} where nothing was recorded), and what went wrong.
+
+    Where only the source runs here, `info` says how many frames were sent, and lost before that by cause.
 
     `problem` is empty if nothing went wrong; a run that the user stopped is no problem.
     """
@@ -67,6 +72,8 @@ class Supervisor:
     SourceError, ConfigError, ModelError
         If the source cannot be opened, the configuration does not suit it, or the network that it names
         cannot be read; nothing was started then.
+    StreamError
+        If the run would leave this computer in the clear, or its keys cannot be used.
     """
 
     def __init__(
@@ -77,14 +84,25 @@ class Supervisor:
         on_status: Callable[[Status], None] = lambda status: None,
         child: Sequence[str] = CHILD,
     ) -> None:
+        role = config.network.role
+        self._parts: tuple[Role, ...] = ("source", "analysis") if role == "both" else (role,)
+        self._keys = network_keys(config.network)
+        if role != "both" and transport == "inproc":
+            raise ConfigError(f"network.role {role} needs a process of its own: leave --one-process out")
         self._source_name = "demo" if config.microscope.camera == "demo" else "live"
-        if config.source.kind == "recording":
+        if role == "analysis":
+            self._source_name = f"from_{config.network.host}"
+        elif config.source.follow and config.source.path is not None:
+            self._source_name = config.source.path.name
+        elif config.source.kind == "recording":
             source = open_configured(config)
             source.close()
             self._source_name = source.info.name
-            resolve_conditions(config, source.info)
-            check_camera(config.camera, source.info)
-        check_engine(config.engine)
+            if role == "both":  # else the analysis judges it, which may know more
+                resolve_conditions(config, source.info)
+                check_camera(config.camera, source.info)
+        if "analysis" in self._parts:
+            check_engine(config.engine)
         self._config = config
         self._transport = transport or local_transport()
         self._on_status = on_status
@@ -94,6 +112,7 @@ class Supervisor:
         self._first_death = ""
         self._kill_source_at: float | None = None
         self._signals = 0
+        self._sent = SourceProgress(0, {})
         self._folder = Path()
 
     def run(self) -> RunOutcome:
@@ -103,6 +122,8 @@ class Supervisor:
         ------
         ConfigError
             If the run folder exists or cannot be made.
+        StreamError
+            If this computer's part of a network run cannot listen.
         """
         # From the first thing on disk on, a signal is an orderly end.
         with socket_folder() as sockets, stop_signals(self._count_signal):
@@ -110,17 +131,28 @@ class Supervisor:
             context: Context = zmq.Context()
             endpoints = job_endpoints(self._transport, sockets)
             status = StatusReceiver(context, endpoints.status)
+            endpoints = network_endpoints(self._config.network, endpoints)
             job = Job.of(self._config, str(self._folder), endpoints).at(status=status.endpoint)
+            relay = None
             try:
-                self._start("source", job, context)
+                if "analysis" not in self._parts:
+                    relay = ResultRelay(
+                        context, endpoints.uplink, endpoints.results, status.endpoint, self._keys
+                    )
+                self._start(self._parts[0], job, context)
                 while self._running():
                     self._follow(status, job, context)
                     self._steer()
                 while self._follow(status, job, context):
                     pass  # the last words of parts that have ended
+            except StreamError:
+                self._remove_empty_folder()
+                raise
             finally:
                 for worker in self._workers.values():
                     worker.close(GRACE_S)
+                if relay is not None:
+                    relay.close()
                 status.close()
                 context.term()
         return self._outcome()
@@ -143,9 +175,12 @@ class Supervisor:
         match message:
             case None:
                 return False
-            case Bound(who="source") if not self._signals:
+            case SourceProgress():
+                self._sent = message
+            case Bound(who="source") if not self._signals and "analysis" in self._parts:
                 # The analysis starts when the source's ports are known.
-                self._start("analysis", job.at(frames=message.frames, control=message.control), context)
+                bound = {"frames": message.frames, "control": message.control, "triggers": message.triggers}
+                self._start("analysis", job.at(**bound), context)
             case Done():
                 self._done[message.who] = message.problem
         try:
@@ -156,14 +191,18 @@ class Supervisor:
 
     def _steer(self) -> None:
         """Pass on the user's wish to stop, and the end of either part to the other."""
-        source, analysis = self._workers["source"], self._workers.get("analysis")
         for role, worker in self._workers.items():
             if not self._first_death and not worker.alive() and worker.death():
                 self._first_death = f"the {role} {worker.death()}"
         if self._signals > 1:
             for worker in self._workers.values():
                 worker.kill()
-        elif self._signals or (analysis is not None and not analysis.alive()):
+        if len(self._parts) == 1:
+            if self._signals:
+                self._workers[self._parts[0]].stop()  # it passes that on to the other computer
+            return
+        source, analysis = self._workers["source"], self._workers.get("analysis")
+        if self._signals == 1 or (analysis is not None and not analysis.alive()):
             source.stop()
         # The analysis is never hurried: it may be writing the results of hours.
         if analysis is not None and not source.alive():
@@ -191,6 +230,8 @@ class Supervisor:
             problem += f"; `piezo1 recover {self._folder}` finishes the run from its journal"
         if not recorded:
             self._remove_empty_folder()
+        if self._parts == ("source",):
+            info = {"sent": self._sent.n_sent, "lost": self._sent.losses}
         return RunOutcome(self._folder, info, problem)
 
     def _remove_empty_folder(self) -> None:

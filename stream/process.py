@@ -35,7 +35,7 @@ def local_transport() -> Transport:
 
 def job_endpoints(transport: Transport, folder: str) -> JobEndpoints:
     """Endpoints of one run; `folder` is a short private path for sockets (ipc names have ≤ 107 bytes)."""
-    names = ("frames", "control", "results", "status")
+    names = ("frames", "control", "results", "status", "triggers")
     if transport == "tcp":
         return JobEndpoints(*("tcp://127.0.0.1:*" for _ in names))
     prefix = f"ipc://{folder}/" if transport == "ipc" else f"inproc://{folder}/"

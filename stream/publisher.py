@@ -6,14 +6,17 @@ from contextlib import ExitStack
 from threading import Event
 from typing import Literal
 
-from acquire.frame import Frame, Source
+from acquire.frame import Frame, Source, SourceError
 from acquire.live import LiveSource
 from stream.job import Job
+from stream.network import network_keys, waiting_for
 from stream.open_source import open_configured
 from stream.problems import in_words
 from stream.results import StreamError
+from stream.rules.server import TriggerServer
 from stream.source_stop import stopping
-from stream.status import Bound, Done, SourceProgress, StatusSender
+from stream.status import Bound, Done, Note, SourceProgress, StatusSender
+from stream.transport.gate import Gate
 from stream.transport.sender import FrameSender
 from stream.transport.sockets import Context
 
@@ -22,6 +25,7 @@ Speed = float | Literal["max", "realtime"]
 STOPPED = "stopped by the user"
 COMPLETE = "end of the recording"
 TOLD_EVERY_S = 0.2
+PATIENCE_S = 300.0  # with an analysis that was started beside the source
 
 
 def publish(job: Job, context: Context, stop: Event) -> None:
@@ -31,14 +35,30 @@ def publish(job: Job, context: Context, stop: Event) -> None:
     try:
         config = job.run_config()
         with ExitStack() as cleanup:
-            source = open_configured(config)
+            source = open_configured(config, stop)
             cleanup.callback(source.close)
-            sender = FrameSender(context, job.endpoints.stream(), config.source.delivery)
+            keys = network_keys(config.network)
+            gate = Gate(context, keys) if keys else None
+            if gate is not None:
+                cleanup.callback(gate.close)
+            sender = FrameSender(context, job.endpoints.stream(), config.source.delivery, gate)
             cleanup.callback(sender.close)
             bound = sender.endpoints
-            status.say(Bound("source", frames=bound.frames, control=bound.control))
+            triggers = ""
+            if config.rules:
+                server = TriggerServer(context, job.endpoints.triggers, config.rules, source, gate)
+                cleanup.callback(server.close)
+                triggers = server.endpoint
+            status.say(Bound("source", frames=bound.frames, control=bound.control, triggers=triggers))
             cleanup.enter_context(stopping(source, stop))
-            problem = Publisher(source, sender, config.source.speed, status, stop).run()
+            patience_s: float | None = PATIENCE_S
+            if config.network.role == "source":
+                patience_s = None
+                status.say(Note(waiting_for("analysis", config.network)))
+            problem = Publisher(source, sender, config.source.speed, status, stop, patience_s).run()
+    except SourceError as error:
+        # Stopped while it waited for its data set to begin: nothing failed.
+        problem = "" if stop.is_set() else in_words(error, "source")
     except Exception as error:
         problem = in_words(error, "source")
     finally:
@@ -59,16 +79,25 @@ class Publisher:
         Hears how far the source is and what it lost.
     stop
         Set when the user wants an end; `stopping` tells a live source.
+    patience_s
+        How long the analysis may take to come, None for ever.
     """
 
     def __init__(
-        self, source: Source, sender: FrameSender, speed: Speed, status: StatusSender, stop: Event
+        self,
+        source: Source,
+        sender: FrameSender,
+        speed: Speed,
+        status: StatusSender,
+        stop: Event,
+        patience_s: float | None = PATIENCE_S,
     ) -> None:
         self._source = source
         self._sender = sender
         self._speed = speed
         self._status = status
         self._stop = stop
+        self._patience_s = patience_s
         self._told_s = 0.0
 
     def run(self) -> str:
@@ -80,7 +109,7 @@ class Publisher:
             If the analysis failed or is gone.
         """
         source, sender, stop = self._source, self._sender, self._stop
-        if not sender.start(source.info, stop):
+        if not sender.start(source.info, stop, self._patience_s, self._note):
             if sender.is_announced:
                 sender.finish(0, {}, STOPPED)
             return ""
@@ -109,8 +138,13 @@ class Publisher:
             # To its end, each frame of a source was either sent or lost by it.
             losses = source.losses
             n_frames = sender.n_sent + sum(losses.values())
+        self._told_s = 0.0
+        self._tell(losses)
         sender.finish(n_frames, losses, reason, problem, cpu_ms, figures)
         return problem
+
+    def _note(self, text: str) -> None:
+        self._status.say(Note(text))
 
     def _tell(self, losses: Mapping[str, int]) -> None:
         now = time.monotonic()

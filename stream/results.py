@@ -124,13 +124,58 @@ class CalciumTransient:
 
 
 @dataclass(frozen=True, slots=True)
+class EventsUnderWay:
+    """Calcium events that are on at living tracks in one frame, one row an event; what rules watch.
+
+    None of it is final: what an event was like is told at its end (`CalciumEvent`), and a few percent turn
+    out to be none then.
+
+    Attributes
+    ----------
+    track_id, opened_frame
+        The track, and the frame in which the event rose above its threshold; together they name it, (k,).
+    confirmed, in_wave
+        Whether the track is confirmed, and whether a wave passes there now, (k,).
+    x_px, y_px
+        Where the track is now, (k,).
+    dff, snr
+        ΔF/F0 in this frame, and the matched filter's present value in noise standard deviations, (k,).
+    calcium_probability
+        The network's in this frame, NaN where there is none, (k,).
+    """
+
+    track_id: Ids
+    opened_frame: Ids
+    confirmed: NDArray[np.bool_]
+    in_wave: NDArray[np.bool_]
+    x_px: Column
+    y_px: Column
+    dff: Column
+    snr: Column
+    calcium_probability: Column
+
+    @classmethod
+    def none(cls) -> Self:
+        """No event is on."""
+        no, nothing = np.empty(0, np.bool_), np.empty(0, np.float32)
+        return cls(NO_IDS, NO_IDS, no, no, nothing, nothing, nothing, nothing, nothing)
+
+    def __len__(self) -> int:
+        return len(self.track_id)
+
+
+NO_EVENTS = EventsUnderWay.none()
+
+
+@dataclass(frozen=True, slots=True)
 class CalciumUpdate:
     """Calcium at every living track in one frame.
 
     `dff` is ΔF/F0, `is_open` whether an event is on, and `state` whether the channel is closed (0), open
     (1) or its state uncertain or not measured (−1), int8; for each localization (N,) (NaN, False and −1
     where it has no track). The `gap_` columns (G,) are the same for tracks in a gap, in the order of
-    `TrackUpdate.gap_track_id`. `events` at tracks, and `transients` anywhere, are those that ended.
+    `TrackUpdate.gap_track_id`. `events` at tracks, and `transients` anywhere, are those that ended;
+    `under_way` are the events that are on, `wave_share` is the share of the field that is in a wave.
     """
 
     dff: Column
@@ -141,6 +186,8 @@ class CalciumUpdate:
     gap_state: NDArray[np.int8]
     events: tuple[CalciumEvent, ...] = ()
     transients: tuple[CalciumTransient, ...] = ()
+    under_way: EventsUnderWay = NO_EVENTS
+    wave_share: float = 0.0
 
     @classmethod
     def off(cls, n: int, n_gap: int) -> Self:

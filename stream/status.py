@@ -18,6 +18,7 @@ class Bound(Struct, frozen=True, tag=True):
     frames: str = ""
     control: str = ""
     results: str = ""
+    triggers: str = ""
 
 
 class Progress(Struct, frozen=True, tag=True):

@@ -13,6 +13,7 @@ import pytest
 import piezo1 as command_line
 from stream.config import ConfigError, RunConfig
 from stream.load import load_config
+from stream.rules.fields import markdown
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("acquire", "model", "stream", "train", "dashboard", "bench", "piezo1")
@@ -38,6 +39,10 @@ def test_the_shipped_configurations_hold_every_key_at_its_default():
         for key in entry.model_fields:
             # An entry of a list is shown as a comment.
             assert re.search(rf"\n[# -]+ {key}:", text), f"{section}.{key} is not in {name}"
+
+
+def test_the_page_on_rules_holds_the_table_of_what_can_be_asked():
+    assert markdown() in (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture

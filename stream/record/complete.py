@@ -30,7 +30,13 @@ def complete(
     StreamError
         If the results cannot be written; the journal stays.
     """
-    folded = fold(run, csv=info["configuration"]["output"]["csv"], window=info.get("engine_window", 1))
+    configuration = info["configuration"]
+    folded = fold(
+        run,
+        csv=configuration["output"]["csv"],
+        window=info.get("engine_window", 1),
+        rules=configuration.get("rules", ()),
+    )
     frames = folded.frames.counts(info["counts"].get("frames_in"))
     lost = frames["frames_out"] < n_recorded
     if lost:
@@ -46,6 +52,7 @@ def complete(
         "results": "tables",
         "ended": timestamp(),
         "counts": counts,
+        **({"rules": _with_rests(folded.rules, info)} if folded.rules else {}),
         "mobility": folded.mobility,
         "timings": folded.frames.timings(recorder_s),
         "warnings": [*info["warnings"], *folded.warnings, *_unexplained(counts)],
@@ -59,6 +66,12 @@ def complete(
     if not lost and folded.unread <= 1 and info["process"]["host"] == platform.node():
         shutil.rmtree(run / JOURNAL, ignore_errors=True)
     return final
+
+
+def _with_rests(rules: Info, info: Info) -> Info:
+    """Counts by rule, and where the run could still tell, how often each did not fire as it rested."""
+    rests = info.get("rules", {})
+    return {rule: {**count, **rests.get(rule, {})} for rule, count in rules.items()}
 
 
 def _unexplained(counts: Info) -> list[str]:

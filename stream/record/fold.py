@@ -6,9 +6,11 @@ bytes a frame. The tables are written in a folder of their own and moved when al
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,18 @@ from stream.record.frame_summary import FrameSummary
 from stream.record.journal import Journal
 from stream.record.run import JOURNAL, Info, cannot_write, replace
 from stream.record.table_files import TableFiles
-from stream.record.tables import EVENTS, PUNCTA, TRACKS, TRAJECTORIES, TRANSIENTS, frames_schema, schemas
+from stream.record.tables import (
+    EVENTS,
+    PUNCTA,
+    TRACKS,
+    TRAJECTORIES,
+    TRANSIENTS,
+    TRIGGER_JOURNAL,
+    TRIGGERS,
+    frames_schema,
+    schemas,
+)
+from stream.record.trigger_tables import fold_triggers
 from stream.results import NO_TRACK, Ids
 
 STAGING = "folding"
@@ -28,21 +41,25 @@ STAGING = "folding"
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What the tables hold: entries of `run.json`, the summary of its frames, and `Journal.unread`."""
+    """What the tables hold: entries of `run.json`, the summary of its frames, and `Journal.unread`.
+
+    `rules` are the triggers by rule; empty where there are no rules.
+    """
 
     counts: Info
+    rules: Info
     mobility: Info
     frames: FrameSummary
     warnings: list[str]
     unread: int
 
 
-def fold(run: Path, *, csv: bool, window: int = 1) -> Folded:
+def fold(run: Path, *, csv: bool, window: int = 1, rules: Sequence[Mapping[str, Any]] = ()) -> Folded:
     """Make a run's tables from its journal, which stays as it is; may be repeated after any failure.
 
     Tracks that were never confirmed vanish: their puncta keep no track, their events are dropped and
     counted. So do predictions, and events that begin, after a track's last observation. `window` is that of
-    the engine that found the puncta.
+    the engine that found the puncta, `rules` are those of the configuration in `run.json`.
 
     Raises
     ------
@@ -53,7 +70,8 @@ def fold(run: Path, *, csv: bool, window: int = 1) -> Folded:
     shutil.rmtree(staging, ignore_errors=True)
     try:
         staging.mkdir()
-        folded = _write_tables(Journal.open(run / JOURNAL, schemas()), staging, csv, window)
+        tables = [*schemas(), *(TRIGGER_JOURNAL if rules else ())]
+        folded = _write_tables(Journal.open(run / JOURNAL, tables), staging, csv, window, rules)
         for path in sorted(staging.iterdir()):
             with path.open("r+b") as file:
                 os.fsync(file.fileno())  # the journal goes next, but not before its heirs are on the disk
@@ -65,7 +83,9 @@ def fold(run: Path, *, csv: bool, window: int = 1) -> Folded:
     return folded
 
 
-def _write_tables(journal: Journal, folder: Path, csv: bool, window: int) -> Folded:
+def _write_tables(
+    journal: Journal, folder: Path, csv: bool, window: int, rules: Sequence[Mapping[str, Any]]
+) -> Folded:
     tracks = ConfirmedTracks.of(journal)
     statistics = TrackStatistics(window)
     with TableFiles(folder, "trajectories", TRAJECTORIES, csv) as table:
@@ -95,7 +115,11 @@ def _write_tables(journal: Journal, folder: Path, csv: bool, window: int) -> Fol
         n_transients = table.n_rows
     write_tracks(folder, csv, statistics.table(), tracks, n_events)
     frames = _write_frames(journal, folder, csv)
-    warnings = []
+    of_rules: Info = {}
+    warnings: list[str] = []
+    if rules:
+        with TableFiles(folder, "triggers", TRIGGERS, csv) as table:
+            of_rules, warnings = fold_triggers(journal, tracks, rules, table)
     if journal.torn:
         torn = ", ".join(journal.torn)
         warnings.append(f"the journal is torn or missing ({torn}): the frames from there on are lost")
@@ -110,10 +134,11 @@ def _write_tables(journal: Journal, folder: Path, csv: bool, window: int) -> Fol
         "calcium_events": int(n_events.sum()),
         "calcium_events_dropped": n_orphans,
         "calcium_transients": n_transients,
+        **({"triggers": sum(count["fired"] for count in of_rules.values())} if rules else {}),
     }
     shares = statistics.mobility_shares() if len(tracks) else {}
     mobility = {name: asdict(share) for name, share in shares.items()}
-    return Folded(counts, mobility, frames, warnings, journal.unread)
+    return Folded(counts, of_rules, mobility, frames, warnings, journal.unread)
 
 
 def add_frames(statistics: TrackStatistics, observed: pa.RecordBatch | pa.Table) -> None:

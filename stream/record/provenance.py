@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 
 from acquire.frame import SourceInfo
+from acquire.registration import Registration
 from model.camera import Camera
 from model.commit import code_commit
 from stream.config import RunConfig
@@ -30,6 +31,8 @@ class RunStart:
         As used, whether given, read from the file or assumed.
     assumptions
         A sentence each, for people.
+    registration
+        Where channel 1 lies in channel 2, None: in the same place.
     """
 
     config: RunConfig
@@ -40,6 +43,7 @@ class RunStart:
     interval_s: float
     assumptions: tuple[str, ...] = ()
     engine_window: int = 1
+    registration: Registration | None = None
 
 
 def describe(start: RunStart) -> Info:
@@ -55,6 +59,7 @@ def describe(start: RunStart) -> Info:
         "engine": start.engine,
         "engine_window": start.engine_window,
         "camera": _camera(start.camera),
+        "registration": _registration(start),
         "pixel_size_nm": start.pixel_size_nm,
         "interval_s": start.interval_s,
         "warnings": list(start.assumptions),
@@ -79,6 +84,15 @@ def _camera(camera: Camera) -> Info:
         else value
         for name, value in ((name, getattr(camera, name)) for name in Camera.__slots__)
     }
+
+
+def _registration(start: RunStart) -> Info | None:
+    """Its file and what that says."""
+    if start.registration is None:
+        return None
+    known = asdict(start.registration)
+    known["transform"] = known["transform"].tolist()
+    return {"file": str(start.config.channels.registration), **known}
 
 
 def _versions() -> dict[str, str | None]:

@@ -10,8 +10,10 @@ from stream.record.complete import complete
 from stream.record.journal import JournalWriter
 from stream.record.provenance import RunStart, describe
 from stream.record.run import JOURNAL, RUN_JSON, Info, cannot_write, write_info
-from stream.record.tables import STAGES, rows, schemas
+from stream.record.tables import STAGES, TRIGGER_JOURNAL, rows, schemas
+from stream.record.trigger_tables import trigger_rows
 from stream.results import CalciumEvent, CalciumTransient, FrameResult, StreamError
+from stream.wire import Acted, Trigger
 
 FLUSH_S = 0.5
 FLUSH_PUNCTA = 10_000
@@ -49,6 +51,9 @@ class Recorder:
         self._finished: Info | None = None
         self._results: list[FrameResult] = []
         self._elapsed_s: list[float] = []
+        self._has_rules = bool(start.config.rules)
+        self._triggers: list[Trigger] = []
+        self._answers: list[Acted] = []
         self._n_puncta = 0
         self._n_recorded = 0
         self._last_seq = -1
@@ -60,7 +65,9 @@ class Recorder:
             )
         try:
             write_info(folder, self._info)
-            self._journal = JournalWriter(folder / JOURNAL, schemas(self._stages))
+            self._journal = JournalWriter(
+                folder / JOURNAL, {**schemas(self._stages), **(TRIGGER_JOURNAL if self._has_rules else {})}
+            )
         except OSError as error:
             raise cannot_write(folder / JOURNAL, error, "nothing can be recorded there") from error
 
@@ -89,6 +96,19 @@ class Recorder:
             self.flush()
         self._spent_s += time.perf_counter() - now_s
 
+    def append_triggers(self, triggers: Sequence[Trigger], answers: Sequence[Acted] = ()) -> None:
+        """Record triggers that fired, and what came of these or earlier ones, with the next results.
+
+        Raises
+        ------
+        ValueError
+            If the run's configuration has no rules.
+        """
+        if (triggers or answers) and not self._has_rules:
+            raise ValueError("a trigger was recorded in a run that has no rules")
+        self._triggers += triggers
+        self._answers += answers
+
     def flush(self, events: Sequence[CalciumEvent] = (), transients: Sequence[CalciumTransient] = ()) -> None:
         """Write what is collected, and these besides; call it when the stream pauses.
 
@@ -100,9 +120,11 @@ class Recorder:
         if self._problem is not None:
             raise self._problem
         self._flushed_s = time.perf_counter()
-        if not (self._results or events or transients):
+        if not (self._results or events or transients or self._triggers or self._answers):
             return
         batches = rows(self._results, self._elapsed_s, events, transients, self._pixel_size_nm, self._stages)
+        if self._has_rules:
+            batches |= trigger_rows(self._triggers, self._answers)
         try:
             self._journal.write(batches)
         except OSError as error:
@@ -110,6 +132,7 @@ class Recorder:
             raise self._problem from error
         self._n_recorded += len(self._results)
         self._results, self._elapsed_s, self._n_puncta = [], [], 0
+        self._triggers, self._answers = [], []
 
     def finish(
         self,
@@ -121,6 +144,7 @@ class Recorder:
         events: Sequence[CalciumEvent] = (),
         transients: Sequence[CalciumTransient] = (),
         source: Mapping[str, Any] | None = None,
+        rested: Mapping[str, int] | None = None,
     ) -> Info:
         """Fold the journal into tables and write the final `run.json`, which is returned.
 
@@ -141,6 +165,8 @@ class Recorder:
             Calcium events and transients that ended with the run.
         source
             What the source reported of itself at the end, e.g. its CPU time a frame.
+        rested
+            How often each rule did not fire because it rested.
 
         Raises
         ------
@@ -156,6 +182,7 @@ class Recorder:
             **self._info,
             "source": {**self._info["source"], **(source or {})},
             "counts": {"frames_in": frames_in, "missing_by_cause": dict(missing or {})},
+            **({"rules": {rule: {"rested": n} for rule, n in rested.items()}} if rested else {}),
             "warnings": [*self._info["warnings"], *warnings],
         }
         try:

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from stream.config import ConfigError, OutputConfig
+from stream.record.tables import TRIGGERS
 from stream.results import StreamError
 
 RUN_JSON = "run.json"
@@ -165,6 +166,12 @@ class Run:
     def transients(self) -> pd.DataFrame:
         """One row a calcium transient anywhere in the field, whether or not a punctum is there, waves too."""
         return self._table("calcium_transients")
+
+    def triggers(self) -> pd.DataFrame:
+        """One row a trigger of the run's rules: what fired, what was done about it, and how late."""
+        if not self.info["configuration"].get("rules"):  # also runs from before there were rules
+            return pd.DataFrame(TRIGGERS.empty_table().to_pandas())
+        return self._table("triggers")
 
     def frames(self) -> pd.DataFrame:
         """One row a frame: times, missing frames before it, time each stage took."""

@@ -101,6 +101,30 @@ TRACKS = pa.schema(
         ("localization_sd_nm", pa.float64()),
     ]
 )
+_FIRED = [
+    ("trigger_id", pa.int64()),
+    ("rule", pa.string()),
+    ("frame", pa.int64()),
+    ("newest_frame", pa.int64()),
+    ("time_s", pa.float64()),
+    ("what", pa.string()),
+    ("track_id", pa.int64()),
+    ("x_nm", pa.float64()),
+    ("y_nm", pa.float64()),
+    ("measured", pa.string()),
+]
+_ANSWER = [
+    ("outcome", pa.string()),
+    ("ok", pa.int8()),
+    ("latency_ms", pa.float32()),
+    ("newest_latency_ms", pa.float32()),
+]
+TRIGGERS = pa.schema([*_FIRED, ("action", pa.string()), ("value", pa.string()), *_ANSWER])
+# In the journal of a run that has rules: as they fire, and as they are answered.
+TRIGGER_JOURNAL = {
+    "triggers": pa.schema(_FIRED),
+    "trigger_answers": pa.schema([("trigger_id", pa.int64()), *_ANSWER]),
+}
 CHANGES = ("born", "confirmed", "died", "dropped")
 STAGES = ("source", "queue", "receive", "engine", "tracker", "calcium")
 

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from threading import Event
 
 import zmq
@@ -11,6 +12,8 @@ import zmq
 from acquire.frame import Frame, SourceInfo
 from stream import wire
 from stream.results import StreamError
+from stream.transport.clock_offset import FIRST_PINGS, ClockOffset
+from stream.transport.keys import Keys
 from stream.transport.sockets import (
     LAST_WORD_MS,
     POLL_MS,
@@ -18,10 +21,12 @@ from stream.transport.sockets import (
     Context,
     Delivery,
     Endpoints,
-    Watch,
+    connect,
     make_socket,
 )
+from stream.transport.watch import Watch
 
+PONG_WITHIN_S = 1.0
 LIVE_STRAGGLERS_S = 0.5
 LOST_AFTER_S = 10.0
 STOP_GRACE_S = 3.0  # a source that is asked to stop says its end within this time, if it can
@@ -34,7 +39,8 @@ class Arrival:
     Attributes
     ----------
     sent_ns
-        The sender's wall clock when it handed the frame over.
+        When the sender handed the frame over; like `frame.arrived_ns` on this computer's wall clock, as
+        far as the offset between the two is known.
     missing_before
         Frames missing right before this one.
     receive_ms
@@ -58,8 +64,12 @@ class FrameReceiver:
     Parameters
     ----------
     stop
-        Set when the source is known to be over: what has arrived is still given out, but nothing is
-        waited for beyond a moment's grace.
+        Set when the source is known to be over or the user wants an end: the source is asked to stop, what
+        has arrived is still given out, but nothing is waited for beyond a moment's grace.
+    keys
+        For a source on another computer; None on this one.
+    clock
+        Measures how far the source's clock is off; None where both sides have the same.
 
     Attributes
     ----------
@@ -71,24 +81,41 @@ class FrameReceiver:
         Messages that were no valid frame (live only; lossless fails on the first).
     end
         The source's last word, None until it came.
+    clock
+        As above.
     """
 
-    def __init__(self, context: Context, endpoints: Endpoints, delivery: Delivery, stop: Event) -> None:
+    def __init__(
+        self,
+        context: Context,
+        endpoints: Endpoints,
+        delivery: Delivery,
+        stop: Event,
+        keys: Keys | None = None,
+        clock: ClockOffset | None = None,
+    ) -> None:
+        self._delivery = delivery
         self._lossless = delivery == "lossless"
         self._stop = stop
+        self._keys = keys
+        self._endpoints = endpoints
+        self.clock = clock
         self._frames = make_socket(context, zmq.PULL if self._lossless else zmq.SUB, heartbeats=False)
         self._frames.rcvhwm = QUEUE_FRAMES[delivery]
         if not self._lossless:
             self._frames.setsockopt(zmq.SUBSCRIBE, wire.FRAME_TOPIC)
-        self._frames.connect(endpoints.frames)
         self._control = make_socket(context, zmq.DEALER)
         self._watch = Watch(self._control)
-        self._control.connect(endpoints.control)
+        try:
+            connect(self._control, endpoints.control, keys)
+        except StreamError:
+            self.close()  # else the context could not end
+            raise
         self._poller = zmq.Poller()
         for socket in (self._frames, self._control):
             self._poller.register(socket, zmq.POLLIN)
         self._info: SourceInfo | None = None
-        self._is_prepared = False
+        self._is_prepared = self._asked_to_stop = False
         self._next_seq = 0
         self.n_received = 0
         self.skipped = 0
@@ -100,29 +127,48 @@ class FrameReceiver:
         """Frames of the source, lost ones counted: as its end says, before that as far as they are known."""
         return self.end.n_frames if self.end else self._next_seq
 
-    def start(self, timeout_s: float = 60.0) -> SourceInfo | None:
+    def start(self, timeout_s: float | None = 60.0) -> SourceInfo | None:
         """Say that the analysis is here and take the source's announcement; None when there will be none.
 
-        A source that is stopped this early just leaves; `stop` tells that from one that was lost.
+        A source that is stopped this early just leaves; `stop` tells that from one that was lost. With
+        `timeout_s` None a source that has not come yet is waited for until `stop`.
 
         Raises
         ------
         StreamError
-            If the source is gone or silent for `timeout_s`.
+            If the source is gone, silent for `timeout_s`, refuses this analysis, or delivers differently.
         """
         self._say(wire.Hello(wire.VERSION))
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + (inf if timeout_s is None else timeout_s)
         while (time.monotonic() < deadline and not self._watch.gone()) or self._control.poll(0):
             if self._control.poll(POLL_MS):
-                message = wire.decode_control(self._control.recv_multipart())
+                message = self._hear()
                 if isinstance(message, wire.Start):
-                    self._info = message.info()
-                    return self._info
+                    return self._begin(message)
             elif self._stop.is_set():
                 return None
+            elif refusal := self._watch.refusal():
+                raise StreamError(f"no way to the source at {self._endpoints.control}: {refusal}")
         if self._stop.wait(STOP_GRACE_S):
             return None
         raise StreamError("the source disappeared or said nothing before its first frame")
+
+    def _begin(self, start: wire.Start) -> SourceInfo:
+        if start.delivery != self._delivery:
+            raise StreamError(
+                f"the source's delivery is {start.delivery} and here it is {self._delivery}: "
+                "give both computers the same source.delivery"
+            )
+        self._info = start.info()
+        connect(self._frames, self._endpoints.frames, self._keys)
+        if self.clock is not None:
+            for _ in range(FIRST_PINGS):
+                self._say(self.clock.ping())
+                deadline = time.monotonic() + PONG_WITHIN_S
+                while time.monotonic() < deadline and not self._stop.is_set():
+                    if self._control.poll(POLL_MS) and isinstance(self._hear(), wire.Pong):
+                        break
+        return self._info
 
     def receive(self, when_idle: Callable[[], None] | None = None) -> Arrival | None:
         """Next frame (live: the newest), None after the last; `when_idle` is called in every pause.
@@ -139,17 +185,16 @@ class FrameReceiver:
             self._say(wire.Prepared())
         silent_since = time.monotonic()
         while not self._complete():
+            self._ask()
             ready = dict(self._poller.poll(POLL_MS))
-            if self._frames in ready:
+            if self._control in ready:
+                self._hear()
+                silent_since = time.monotonic()
+            elif self._frames in ready:
                 arrival = self._take()
                 if arrival is not None:
                     return arrival
                 silent_since = time.monotonic()
-            elif self._control in ready:
-                message = wire.decode_control(self._control.recv_multipart())
-                if isinstance(message, wire.End):
-                    self.end = message
-                    silent_since = time.monotonic()
             elif self._silence_is_final(time.monotonic() - silent_since):
                 break
             elif when_idle is not None:
@@ -171,6 +216,26 @@ class FrameReceiver:
         """Send on the control channel; a connected DEALER queues, and a full queue means nobody listens."""
         with suppress(zmq.Again):
             self._control.send_multipart(wire.encode_control(message), flags=zmq.NOBLOCK)
+
+    def _ask(self) -> None:
+        """Pass on the wish to stop, and ask for the time now and then."""
+        if self._stop.is_set() and not self._asked_to_stop:
+            self._asked_to_stop = True
+            self._say(wire.Stop())
+        if self.clock is not None and self.clock.is_due():
+            self._say(self.clock.ping())
+
+    def _hear(self) -> wire.Control:
+        """Read a control message, which is there."""
+        message = wire.decode_control(self._control.recv_multipart())
+        match message:
+            case wire.End():
+                self.end = message
+            case wire.Pong() if self.clock is not None:
+                self.clock.pong(message)
+            case wire.Failed():
+                raise StreamError(message.problem)
+        return message
 
     def _complete(self) -> bool:
         if self.end is None:
@@ -214,6 +279,10 @@ class FrameReceiver:
                 f"frame {frame.seq} has shape {frame.pixels.shape}, the source announced {self._info.shape}: "
                 "start a new run for another image size"
             )
+        if self.clock is not None and self.clock.offset_ns:
+            sent_ns += self.clock.offset_ns
+            if frame.arrived_ns is not None:
+                frame = replace(frame, arrived_ns=frame.arrived_ns + self.clock.offset_ns)
         missing = frame.seq - self._next_seq
         self._next_seq = frame.seq + 1
         self.n_received += 1

@@ -1,26 +1,50 @@
-"""Results for whoever listens: dashboards, scripts, triggers."""
+"""Results and triggers for whoever listens: dashboards, scripts."""
 
 import zmq
 
 from stream import wire
 from stream.results import FrameResult
-from stream.transport.sockets import LAST_WORD_MS, Context, bind, make_socket
+from stream.transport.keys import Keys
+from stream.transport.sockets import LAST_WORD_MS, Context, bind, connect, make_socket
 
 RESULT_QUEUE = 100
 
 
 class ResultPublisher:
-    """Publishes results; never waits, and nobody needs to listen."""
+    """Publishes results; never waits, and nobody needs to listen.
 
-    def __init__(self, context: Context, endpoint: str) -> None:
+    Parameters
+    ----------
+    context, endpoint
+        Where it listens for subscribers on this computer.
+    uplink, keys
+        Where results go on the source's computer, if it is another one.
+    """
+
+    def __init__(self, context: Context, endpoint: str, uplink: str = "", keys: Keys | None = None) -> None:
         self._socket = make_socket(context, zmq.PUB)
         self._socket.sndhwm = RESULT_QUEUE
         self.endpoint = bind(self._socket, endpoint)
+        self._uplink = make_socket(context, zmq.PUB) if uplink else None
+        if self._uplink is not None:
+            self._uplink.sndhwm = RESULT_QUEUE
+            connect(self._uplink, uplink, keys)
 
     def publish(self, result: FrameResult) -> None:
         """Send a result."""
-        self._socket.send_multipart(wire.encode_result(result))
+        self._send(wire.encode_result(result))
+
+    def publish_trigger(self, message: wire.Trigger | wire.Acted) -> None:
+        """Send a trigger, or what came of it."""
+        self._send(wire.encode_trigger(message))
 
     def close(self) -> None:
-        """Close the socket."""
-        self._socket.close(linger=LAST_WORD_MS)
+        """Close the sockets."""
+        for socket in (self._socket, self._uplink):
+            if socket is not None:
+                socket.close(linger=LAST_WORD_MS)
+
+    def _send(self, parts: list[bytes | memoryview]) -> None:
+        for socket in (self._socket, self._uplink):
+            if socket is not None:
+                socket.send_multipart(parts)

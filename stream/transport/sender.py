@@ -1,15 +1,18 @@
 """The source's side of the stream."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from threading import Event
+from math import inf
+from threading import Event, Thread
 
 import zmq
 
 from acquire.frame import Frame, SourceInfo
 from stream import wire
 from stream.results import StreamError
+from stream.transport.clock_offset import clock_resolution_ns
+from stream.transport.gate import UNTIL_SHUT, Gate
 from stream.transport.sockets import (
     LAST_WORD_MS,
     POLL_MS,
@@ -17,14 +20,21 @@ from stream.transport.sockets import (
     Context,
     Delivery,
     Endpoints,
-    Watch,
     bind,
     make_socket,
 )
+from stream.transport.watch import Watch
+
+MAX_NOTES = 20  # on strangers, who may come with ever new keys
 
 
 class FrameSender:
     """Hands frames to the analysis. Use: `start`, then `send` for each frame, then `finish`; always `close`.
+
+    Parameters
+    ----------
+    gate
+        Lets only the other computer's analysis in; None where source and analysis share a computer.
 
     Attributes
     ----------
@@ -38,50 +48,87 @@ class FrameSender:
         The longest that handing over one frame took.
     """
 
-    def __init__(self, context: Context, endpoints: Endpoints, delivery: Delivery) -> None:
-        self._lossless = delivery == "lossless"
-        self._frames = make_socket(context, zmq.PUSH if self._lossless else zmq.XPUB, heartbeats=False)
+    def __init__(
+        self, context: Context, endpoints: Endpoints, delivery: Delivery, gate: Gate | None = None
+    ) -> None:
+        self._delivery = delivery
+        self._gate = gate
+        self._frames = make_socket(
+            context, zmq.PUSH if delivery == "lossless" else zmq.XPUB, heartbeats=False
+        )
         self._frames.sndhwm = QUEUE_FRAMES[delivery]
         self._control = make_socket(context, zmq.DEALER)
         self._watches = (Watch(self._frames), Watch(self._control))
-        self.endpoints = replace(
-            endpoints,
-            frames=bind(self._frames, endpoints.frames),
-            control=bind(self._control, endpoints.control),
-        )
+        self._stop = Event()
+        self._listener: Thread | None = None
+        self._hush = Event()
+        self._problem = ""
+        self._told: set[str] = set()
         self.is_announced = False
         self.n_sent = 0
         self.longest_wait_ms = 0.0
+        try:
+            self.endpoints = replace(
+                endpoints,
+                frames=bind(self._frames, endpoints.frames, gate, UNTIL_SHUT),
+                control=bind(self._control, endpoints.control, gate, UNTIL_SHUT),
+            )
+        except StreamError:
+            self.close()  # else the context could not end
+            raise
 
-    def start(self, info: SourceInfo, stop: Event, timeout_s: float = 300.0) -> bool:
+    def start(
+        self,
+        info: SourceInfo,
+        stop: Event,
+        timeout_s: float | None = 300.0,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> bool:
         """Announce the source and wait until the analysis is ready; False when `stop` was set meanwhile.
+
+        Parameters
+        ----------
+        info
+            The source.
+        stop
+            From now on it is also set when the analysis asks for an end, fails or disappears, at once:
+            a source may have no frame to send for long.
+        timeout_s
+            How long the analysis may take to come, None for ever; once it is there, its engine may take as
+            long as it needs.
+        note
+            Hears of every stranger that was refused.
 
         Raises
         ------
         StreamError
-            If the analysis fails, disappears or is not there within `timeout_s`; once it is, its engine may
-            take as long as it needs.
+            If the analysis fails, disappears or is not there in time.
         """
-        deadline = time.monotonic() + timeout_s
-        greeted, subscribed = False, self._lossless
-        while not (greeted and subscribed):
+        self._stop = stop
+        deadline = time.monotonic() + (inf if timeout_s is None else timeout_s)
+        while not (self._control.poll(POLL_MS) and isinstance(self._read_control(), wire.Hello)):
             if stop.is_set():
                 return False
             self._check_presence()
+            self._tell_refused(note)
             if time.monotonic() > deadline:
                 raise StreamError(f"the analysis was not there within {timeout_s:.0f} s")
-            if not greeted and self._control.poll(POLL_MS if subscribed else 1):
-                greeted = isinstance(self._read_control(), wire.Hello)
-            if not subscribed and self._frames.poll(POLL_MS if greeted else 1):
-                subscribed = self._frames.recv().startswith(b"\x01")
-        if not self._say(wire.Start.of(info), stop):
+        if not self._say(wire.Start.of(info, self._delivery), stop):
             return False
         self.is_announced = True
         # Its engine may be built for frames of this shape now, which can take minutes.
-        while not (self._control.poll(POLL_MS) and isinstance(self._read_control(), wire.Prepared)):
+        prepared = connected = False
+        while not (prepared and connected):
             if stop.is_set():
                 return False
             self._check_presence()
+            connected = connected or self._connected()
+            if self._control.poll(POLL_MS):
+                prepared = isinstance(self._read_control(), wire.Prepared) or prepared
+        if self._gate is not None:
+            self._gate.shut()
+        self._listener = Thread(target=self._listen, name="listen to the analysis", daemon=True)
+        self._listener.start()
         return True
 
     def send(self, frame: Frame, stop: Event) -> bool:
@@ -97,10 +144,8 @@ class FrameSender:
         started = time.perf_counter()
         parts = wire.encode_frame(frame, time.time_ns())
         while True:
-            if self._control.poll(0):
-                self._read_control()
-            if self._gone():
-                raise StreamError(f"the analysis disappeared after {self.n_sent} frames")
+            if self._problem:
+                raise StreamError(self._problem)
             try:
                 self._frames.send_multipart(parts, flags=zmq.NOBLOCK, copy=False)
                 break
@@ -128,6 +173,9 @@ class FrameSender:
         StreamError
             If the analysis failed or is gone before it had everything.
         """
+        self._end_listening()
+        if self._problem:
+            raise StreamError(self._problem)
         end = wire.End(
             n_frames,
             self.n_sent,
@@ -148,6 +196,7 @@ class FrameSender:
 
     def close(self) -> None:
         """Close the sockets; what is still queued is given up."""
+        self._end_listening()
         for watch in self._watches:
             watch.close()
         for socket in (self._frames, self._control):
@@ -169,10 +218,53 @@ class FrameSender:
                     self._read_control()
 
     def _read_control(self) -> wire.Control:
-        message = wire.decode_control(self._control.recv_multipart())
-        if isinstance(message, wire.Failed):
-            raise StreamError(message.problem)
+        try:
+            message = wire.decode_control(self._control.recv_multipart())
+        except wire.WireError as error:  # the other side must hear of it too
+            self._say(wire.Failed(str(error)))
+            raise
+        match message:
+            case wire.Ping():
+                self._say(wire.Pong(message.number, time.time_ns(), clock_resolution_ns()))
+            case wire.Stop():
+                self._stop.set()
+            case wire.Failed():
+                raise StreamError(message.problem)
         return message
+
+    def _listen(self) -> None:
+        """Between two frames, too, the analysis may stop, fail, disappear or ask for the time."""
+        try:
+            while not self._hush.is_set():
+                if self._control.poll(POLL_MS):
+                    self._read_control()
+                elif self._gone():
+                    raise StreamError(f"the analysis disappeared after {self.n_sent} frames")
+        except (StreamError, zmq.ZMQError) as error:
+            self._problem = str(error)
+            self._stop.set()
+
+    def _end_listening(self) -> None:
+        if self._listener is not None:
+            self._hush.set()
+            self._listener.join()
+            self._listener = None
+
+    def _connected(self) -> bool:
+        """Whether frames would reach the analysis; `inproc` is always connected."""
+        if self._delivery == "live":
+            return bool(self._frames.poll(1)) and self._frames.recv().startswith(b"\x01")
+        return self.endpoints.frames.startswith("inproc://") or self._watches[0].came()
+
+    def _tell_refused(self, note: Callable[[str], None]) -> None:
+        if self._gate is None:
+            return
+        strangers = self._gate.refused()
+        whys = {why for watch in self._watches if (why := watch.refused())}
+        for text in strangers or [f"a connection was refused: {why}" for why in whys]:
+            if text not in self._told and len(self._told) < MAX_NOTES:
+                self._told.add(text)
+                note(text)
 
     def _check_presence(self) -> None:
         if self._gone():

@@ -1,6 +1,7 @@
-"""Control messages on the wire: hello, start, prepared, end, received, failed."""
+"""Control messages on the wire: hello, start, prepared, ping, pong, stop, end, received, failed."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -15,7 +16,7 @@ from stream.wire.envelope import (
     Message,
     Side,
     Text,
-    check_version,
+    WireError,
     decode,
     encoder,
     sealed,
@@ -30,9 +31,10 @@ class Hello(Message, frozen=True):
 
 
 class Start(Message, frozen=True):
-    """Source to analysis: what is about to come."""
+    """Source to analysis: what is about to come, and how it is delivered."""
 
     version: int
+    delivery: Literal["lossless", "live"]
     name: Text
     shape: tuple[Channels, Side, Side]
     n_frames: Count | None
@@ -42,9 +44,9 @@ class Start(Message, frozen=True):
     description: Text
 
     @classmethod
-    def of(cls, info: SourceInfo) -> "Start":
+    def of(cls, info: SourceInfo, delivery: Literal["lossless", "live"]) -> "Start":
         """Announce a source."""
-        return cls(VERSION, *(getattr(info, name) for name in SourceInfo.__slots__))
+        return cls(VERSION, delivery, *(getattr(info, name) for name in SourceInfo.__slots__))
 
     def info(self) -> SourceInfo:
         """The announced source."""
@@ -53,6 +55,24 @@ class Start(Message, frozen=True):
 
 class Prepared(Message, frozen=True):
     """Analysis to source: ready for frames of the announced shape, the camera may start."""
+
+
+class Ping(Message, frozen=True):
+    """Analysis to source: what does your clock say? `number` comes back in the answer."""
+
+    number: Count
+
+
+class Pong(Message, frozen=True):
+    """Source to analysis: the source's wall clock (`time.time_ns`) when the ping was there, and its step."""
+
+    number: Count
+    clock_ns: int
+    resolution_ns: Count
+
+
+class Stop(Message, frozen=True):
+    """Analysis to source: the user wants an end; send what you have, and the end."""
 
 
 class End(Message, frozen=True):
@@ -79,12 +99,12 @@ class Received(Message, frozen=True):
 
 
 class Failed(Message, frozen=True):
-    """Analysis to source: the run failed, stop."""
+    """The run failed on this side: stop. Its form is the same in all versions."""
 
     problem: Text
 
 
-Control = Hello | Start | Prepared | End | Received | Failed
+Control = Hello | Start | Prepared | Ping | Pong | Stop | End | Received | Failed
 
 _decoder = msgspec.msgpack.Decoder(Control)
 
@@ -104,6 +124,19 @@ def decode_control(parts: Sequence[Buffer]) -> Control:
     """
     (packed,) = unsealed(parts, 1)
     message: Control = decode(_decoder, packed, MAX_HEADER_BYTES)
-    if isinstance(message, Hello | Start):
-        check_version(message.version)
+    match message:
+        case Hello():
+            _check_sides(analysis=message.version, source=VERSION)
+        case Start():
+            _check_sides(analysis=VERSION, source=message.version)
     return message
+
+
+def _check_sides(*, analysis: int, source: int) -> None:
+    """Refuse a peer of another version, and say which side is the older one."""
+    if analysis != source:
+        older = "analysis" if analysis < source else "source"
+        raise WireError(
+            f"the source speaks version {source} of the wire format and the analysis {analysis}: "
+            f"update this program where the {older} runs"
+        )

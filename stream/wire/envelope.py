@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from stream.results import StreamError
 
-VERSION = 4
+VERSION = 5
 MAX_HEADER_BYTES = 1024 * 1024
 MAX_TEXT = 4096
 MAX_SIDE = 16384

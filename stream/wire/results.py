@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.localizations import COLUMNS, Localizations
-from stream.results import CalciumEvent, CalciumTransient, CalciumUpdate, FrameResult, TrackUpdate
+from stream.results import (
+    CalciumEvent,
+    CalciumTransient,
+    CalciumUpdate,
+    EventsUnderWay,
+    FrameResult,
+    TrackUpdate,
+)
 from stream.wire.envelope import (
     MAX_MESSAGE_BYTES,
     VERSION,
@@ -24,6 +31,9 @@ from stream.wire.envelope import (
 )
 
 RESULT_TOPIC = b"result"
+UNDER_WAY_IDS = ("track_id", "opened_frame")
+UNDER_WAY_FLAGS = ("confirmed", "in_wave")
+UNDER_WAY_VALUES = ("x_px", "y_px", "dff", "snr", "calcium_probability")
 
 
 class ResultMessage(Message, frozen=True):
@@ -49,6 +59,10 @@ class ResultMessage(Message, frozen=True):
     gap_state: bytes
     events: list[CalciumEvent]
     transients: list[CalciumTransient]
+    under_way_ids: bytes
+    under_way_flags: bytes
+    under_way_values: bytes
+    wave_share: float
     stage_ms: dict[str, float]
     latency_ms: float
 
@@ -58,7 +72,7 @@ _decoder = msgspec.msgpack.Decoder(ResultMessage)
 
 def encode_result(result: FrameResult) -> list[Buffer]:
     """Parts of a result's message."""
-    tracks, calcium = result.tracks, result.calcium
+    tracks, calcium, on = result.tracks, result.calcium, result.calcium.under_way
     message = ResultMessage(
         version=VERSION,
         seq=result.seq,
@@ -80,6 +94,10 @@ def encode_result(result: FrameResult) -> list[Buffer]:
         gap_state=_pack(calcium.gap_state, "i1"),
         events=list(calcium.events),
         transients=list(calcium.transients),
+        under_way_ids=_stack(on, UNDER_WAY_IDS, "<i8"),
+        under_way_flags=_stack(on, UNDER_WAY_FLAGS, "u1"),
+        under_way_values=_stack(on, UNDER_WAY_VALUES, "<f4"),
+        wave_share=calcium.wave_share,
         stage_ms=dict(result.stage_ms),
         latency_ms=result.latency_ms,
     )
@@ -120,11 +138,36 @@ def decode_result(parts: Sequence[Buffer]) -> FrameResult:
         localizations=Localizations.from_table(table),
         tracks=TrackUpdate(track_id, gap_track_id, gap_xy[:, 0].copy(), gap_xy[:, 1].copy(), *changes),
         calcium=CalciumUpdate(
-            dff, is_open, state, gap_dff, gap_is_open, gap_state, tuple(m.events), tuple(m.transients)
+            dff,
+            is_open,
+            state,
+            gap_dff,
+            gap_is_open,
+            gap_state,
+            tuple(m.events),
+            tuple(m.transients),
+            _under_way(m),
+            m.wave_share,
         ),
         stage_ms=m.stage_ms,
         latency_ms=m.latency_ms,
     )
+
+
+def _under_way(m: ResultMessage) -> EventsUnderWay:
+    ids = _unpack(m.under_way_ids, "<i8", len(UNDER_WAY_IDS))
+    flags = _unpack(m.under_way_flags, "u1", len(UNDER_WAY_FLAGS)) != 0
+    values = _unpack(m.under_way_values, "<f4", len(UNDER_WAY_VALUES))
+    if not len(ids) == len(flags) == len(values):
+        raise WireError("the columns of the events under way differ in length")
+    named = zip(
+        (*UNDER_WAY_IDS, *UNDER_WAY_FLAGS, *UNDER_WAY_VALUES), (*ids.T, *flags.T, *values.T), strict=True
+    )
+    return EventsUnderWay(**{name: column.copy() for name, column in named})
+
+
+def _stack(on: EventsUnderWay, names: Sequence[str], dtype: str) -> bytes:
+    return _pack(np.stack([getattr(on, name) for name in names], axis=1), dtype)
 
 
 def _pack(array: NDArray[Any], dtype: str) -> bytes:

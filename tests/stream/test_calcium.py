@@ -313,7 +313,9 @@ def test_the_network_has_a_say(probability, n_events):
 def test_an_event_in_a_wave_is_flagged(during):
     frame, flagged = during
     detector, found, events = CalciumDetector(CalciumConfig()), spots([[20.0, 20.0]]), []
-    everywhere = SimpleNamespace(transients=(), in_wave=lambda x, _y: np.full(len(x), at == frame))
+    everywhere = SimpleNamespace(
+        transients=(), wave_fraction=0.0, in_wave=lambda x, _y: np.full(len(x), at == frame)
+    )
     detector._field = SimpleNamespace(step=lambda *_: everywhere)
     for at in range(80):
         image = bright(
