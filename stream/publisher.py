@@ -24,6 +24,7 @@ Speed = float | Literal["max", "realtime"]
 
 STOPPED = "stopped by the user"
 COMPLETE = "end of the recording"
+OVER = "end of the acquisition"
 TOLD_EVERY_S = 0.2
 PATIENCE_S = 300.0  # with an analysis that was started beside the source
 
@@ -133,7 +134,8 @@ class Publisher:
             problem = in_words(error, "source")
         cpu_ms = clock.ms_per(sender.n_sent)
         figures = dict(source.figures) if isinstance(source, LiveSource) else {}
-        reason = "the source failed" if problem else STOPPED if stop.is_set() else COMPLETE
+        ended = OVER if is_live else COMPLETE
+        reason = "the source failed" if problem else STOPPED if stop.is_set() else ended
         if is_live or reason == COMPLETE:
             # To its end, each frame of a source was either sent or lost by it.
             losses = source.losses

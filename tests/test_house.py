@@ -16,7 +16,7 @@ from stream.load import load_config
 from stream.rules.fields import markdown
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("acquire", "model", "stream", "train", "dashboard", "bench", "piezo1")
+PACKAGES = ("acquire", "model", "stream", "train", "dashboard", "bench", "commands", "piezo1")
 
 
 @pytest.mark.parametrize("name", PACKAGES)

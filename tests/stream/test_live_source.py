@@ -10,7 +10,7 @@ import pytest
 from acquire.frame import Frame, SourceError, SourceInfo
 from acquire.live import HOOK_QUEUE, NewestQueue
 from stream.process import job_endpoints
-from stream.publisher import COMPLETE, STOPPED, Publisher
+from stream.publisher import OVER, STOPPED, Publisher
 from stream.source_stop import stopping
 from stream.status import SourceProgress
 from stream.transport.receiver import FrameReceiver
@@ -115,7 +115,7 @@ def test_frames_arrive_with_the_time_of_their_last_pixel_and_the_end_with_figure
     assert [a.frame.seq for a in done[:2]] == [0, 1] and done[2] is None
     assert all(a.origin_ns == a.frame.arrived_ns <= a.sent_ns for a in done[:2])
     end = published.receiver.end
-    assert (end.reason, end.n_frames, end.figures) == (COMPLETE, 2, {"hook_p99_ms": 0.02})
+    assert (end.reason, end.n_frames, end.figures) == (OVER, 2, {"hook_p99_ms": 0.02})
     assert SourceProgress(1, {}) in published.heard
 
 
