@@ -51,7 +51,6 @@ def measure(
             "optics.pixel_size_nm": simulation.pixel_size_nm,
             "camera.offset": 100.0,
             "microscope.backend": backend,
-            "microscope.roi": [0, 0, side, side],
             "microscope.exposure_ms": exposure_ms,
             "source.max_frames": n_frames,
             "engine.name": engine,

@@ -53,10 +53,8 @@ def live_config(
 def demo_defaults() -> dict[str, Any]:
     """What is known of the shipped scene, as a lab knows its own microscope."""
     truth = load_truth(SAMPLE)
-    height, width = truth.image_size
     return {
         "microscope.scene": SAMPLE / "movie.tif",
-        "microscope.roi": [0, 0, width, height],
         "microscope.exposure_ms": truth.interval_s * 1e3,
         "optics.pixel_size_nm": truth.pixel_size_nm,
         "optics.psf_sigma_nm": float(truth.puncta["psf_sigma_nm"].iloc[0]),
