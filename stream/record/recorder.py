@@ -17,6 +17,7 @@ from stream.wire import Acted, Trigger
 
 FLUSH_S = 0.5
 FLUSH_PUNCTA = 10_000
+UNWRITTEN = "analysed, but could not be written"
 KEPT = "the run stops here, and what was recorded before is kept"
 
 
@@ -55,7 +56,7 @@ class Recorder:
         self._triggers: list[Trigger] = []
         self._answers: list[Acted] = []
         self._n_puncta = 0
-        self._n_recorded = 0
+        self._n_taken = self._n_recorded = 0
         self._last_seq = -1
         self._spent_s = 0.0
         self._began_s = self._flushed_s = time.perf_counter()
@@ -94,6 +95,7 @@ class Recorder:
         self._n_puncta += len(result.localizations)
         if now_s - self._flushed_s >= FLUSH_S or self._n_puncta >= FLUSH_PUNCTA:
             self.flush()
+        self._n_taken += 1
         self._spent_s += time.perf_counter() - now_s
 
     def append_triggers(self, triggers: Sequence[Trigger], answers: Sequence[Acted] = ()) -> None:
@@ -178,10 +180,12 @@ class Recorder:
         self._close_journal(events, transients)
         if self._problem is not None and not state.startswith("failed"):
             state = f"failed: {self._problem}"
+        unwritten = self._n_taken - self._n_recorded
+        by_cause = {**(missing or {}), **({UNWRITTEN: unwritten} if unwritten > 0 else {})}
         info = {
             **self._info,
             "source": {**self._info["source"], **(source or {})},
-            "counts": {"frames_in": frames_in, "missing_by_cause": dict(missing or {})},
+            "counts": {"frames_in": frames_in, "missing_by_cause": by_cause},
             **({"rules": {rule: {"rested": n} for rule, n in rested.items()}} if rested else {}),
             "warnings": [*self._info["warnings"], *warnings],
         }
