@@ -19,9 +19,11 @@ def evaluate(
     Example: `piezo1 evaluate runs/2026-11-22T14-03-05_movie --truth data/test/sample_00000`
     """
     from bench.outputs import write_json
-    from dashboard.demo import evaluate_run
+    from dashboard.demo import evaluate_run, unseen
 
     evaluation = evaluate_run(run, truth)
+    if caution := unseen(run, truth):
+        out.print(f"[yellow]note:[/] {caution}", soft_wrap=True)
     for line in evaluation.summary():
         out.print(line, soft_wrap=True)
     write_json(json, evaluation.as_dict())

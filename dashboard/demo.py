@@ -73,6 +73,14 @@ def evaluate_run(run: Path, sample: Path) -> Evaluation:
     return evaluate(truth, opened.puncta(), opened.events(), opened.tracks())
 
 
+def unseen(run: Path, sample: Path) -> str:
+    """A sentence where the run saw less than the whole sample, else empty; what it did not see is missed."""
+    n_seen, n_frames = open_run(run).info["counts"]["frames_out"], load_truth(sample).n_frames
+    if n_seen >= n_frames:
+        return ""
+    return f"the run saw {n_seen} of the sample's {n_frames} frames; all others count as missed"
+
+
 def draw_overview(run: Run, movie: Path, picture: Path) -> None:
     """Draw the frame of a simulated movie in which most calcium events are on."""
     n_frames = run.info["counts"]["frames_out"]

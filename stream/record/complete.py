@@ -34,7 +34,7 @@ def complete(
     folded = fold(
         run,
         csv=configuration["output"]["csv"],
-        window=info.get("engine_window", 1),
+        window=info["engine_window"],
         rules=configuration.get("rules", ()),
     )
     frames = folded.frames.counts(info["counts"].get("frames_in"))

@@ -44,7 +44,7 @@ def write_puncta_and_trajectories(
     run: Path, folder: Path, labels: Labels, gaps: GapRows, csv: bool, rows: int = BLOCK_ROWS
 ) -> TrackStatistics:
     """Write both tables as those of the run, with the new tracks; gives the statistics of the tracks."""
-    statistics = TrackStatistics(read_info(run).get("engine_window", 1))
+    statistics = TrackStatistics(read_info(run)["engine_window"])
     with (
         FrameReader(run, "puncta") as puncta,
         FrameReader(run, "trajectories") as trajectories,

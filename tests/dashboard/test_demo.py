@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import tifffile
 
-from dashboard.demo import SAMPLE
+from dashboard.demo import SAMPLE, unseen
+from stream.load import load_config
+from stream.pipeline import Supervisor
 from stream.record.run import open_run
 from train.truth import load_truth
 
@@ -57,3 +59,12 @@ def test_simulating_without_torch_says_what_to_install(piezo1_without_torch, tmp
     assert "this needs torch: pip install" in answer.stderr
     assert "Traceback" not in answer.stderr
     assert not Path(tmp_path / "set").exists()
+
+
+def test_a_run_that_saw_a_part_of_the_sample_says_so(settings, sample):
+    folders = [
+        Supervisor(load_config(options=settings(**more)), transport="inproc").run().folder
+        for more in ({"source__max_frames": 20, "output__name": "part"}, {"output__name": "whole"})
+    ]
+    assert unseen(folders[0], sample) == "the run saw 20 of the sample's 60 frames; all others count as missed"
+    assert unseen(folders[1], sample) == ""
