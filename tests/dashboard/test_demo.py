@@ -66,5 +66,5 @@ def test_a_run_that_saw_a_part_of_the_sample_says_so(settings, sample):
         Supervisor(load_config(options=settings(**more)), transport="inproc").run().folder
         for more in ({"source__max_frames": 20, "output__name": "part"}, {"output__name": "whole"})
     ]
-    assert unseen(folders[0], sample) == "the run saw 20 of the sample's 60 frames; all others count as missed"
+    assert unseen(folders[0], sample).startswith("the run saw 20 of the sample's 60 frames")
     assert unseen(folders[1], sample) == ""
