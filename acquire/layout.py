@@ -26,6 +26,11 @@ class ChannelLayout:
     name: Layout
     swap: bool
 
+    @property
+    def n_times(self) -> int:
+        """Time points of the recording that make one frame."""
+        return 2 if self.name == "interleaved" else 1
+
     def columns(
         self, grid: NDArray[np.int64], calcium_grid: NDArray[np.int64] | None = None
     ) -> list[NDArray[np.int64]]:

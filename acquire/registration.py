@@ -14,6 +14,7 @@ from acquire.frame import SourceError
 from acquire.section import NotNegative, Positive, Section
 
 FORMAT = "piezo1 registration 1"
+MOST_SAMPLES = 512  # pixels along each side that tell what share of an image is seen
 HEADER = """\
 # Registration of the two channels, made by `piezo1 register`; channels.registration of a run names this file.
 # The pixel (x, y) of channel 1 (PIEZO1) lies at matrix · (x, y, 1) in channel 2 (calcium); the centre of the
@@ -124,7 +125,8 @@ class Registration:
     def seen_share(self) -> float:
         """Share of channel 1's pixels that lie in channel 2's image."""
         height, width = self.image_size
-        y, x = np.mgrid[:height, :width]
+        rows, columns = (np.linspace(0, side - 1, min(side, MOST_SAMPLES)) for side in self.image_size)
+        y, x = np.meshgrid(rows, columns, indexing="ij")
         at_x, at_y = (a * x + b * y + c for a, b, c in self.transform)
         inside = (at_x >= -0.5) & (at_x <= width - 0.5) & (at_y >= -0.5) & (at_y <= height - 0.5)
         return float(inside.mean())

@@ -83,7 +83,9 @@ def open_source(
             calcium_grid_shape=None if calcium is None else (calcium.grid.shape[0], calcium.grid.shape[1]),
             calcium_image_shape=None if calcium is None else calcium.planes.shape,
         )
-        interval_s = movie.interval_s if interval_ms is None else interval_ms / 1000
+        interval_s = None if movie.interval_s is None else movie.interval_s * fitting.n_times
+        if interval_ms is not None:
+            interval_s = interval_ms / 1000
         timed = movie.timed and interval_ms is None
         return MovieSource(movie, calcium, fitting, interval_s, timed=timed, max_frames=max_frames)
     except SourceError:

@@ -55,6 +55,7 @@ def replay(
     from stream.pipeline import Supervisor
 
     options = {
+        "source.kind": "recording",
         "source.path": movie,
         "source.calcium_path": calcium_movie,
         "source.interval_ms": interval_ms,
@@ -91,12 +92,17 @@ def live(
         Literal["configured", "demo"], typer.Option(help="demo: Micro-Manager's demo cameras")
     ] = "configured",
     mode: Annotated[
-        str | None, typer.Option(help="two-cameras, splitter, channels or single; see configs/live.yaml")
+        str | None, typer.Option(help="two-cameras, splitter, channels or single; see README")
     ] = None,
-    exposure_ms: Annotated[float | None, typer.Option(help="exposure")] = None,
+    exposure_ms: Annotated[float | None, typer.Option(help="exposure; left out: as set there")] = None,
     interval_ms: Annotated[float | None, typer.Option(help="from frame to frame, 0: full speed")] = None,
+    pixel_size_nm: Annotated[
+        float | None, typer.Option(help="pixel size in the sample, if Micro-Manager has no calibration")
+    ] = None,
     frames: Annotated[int | None, typer.Option(help="number of frames; left out: until Ctrl-C")] = None,
-    save: Annotated[Path | None, typer.Option(help="folder for the raw images (NDTiff)")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="folder for the raw images (NDTiff); left out: not saved")
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="auto, network or wavelet")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for run folders")] = None,
     name: Annotated[str | None, typer.Option(help="name of the run folder")] = None,
@@ -112,6 +118,7 @@ def live(
         "microscope.exposure_ms": exposure_ms,
         "microscope.interval_ms": interval_ms,
         "microscope.save": save,
+        "optics.pixel_size_nm": pixel_size_nm,
         "source.max_frames": frames,
         "engine.name": engine,
         "output.folder": output,

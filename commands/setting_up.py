@@ -41,6 +41,8 @@ def register(
 
     writable(".yaml", ".yml")(output)
     options = {
+        "source.kind": "recording",  # the YAML may be that of live runs
+        "source.follow": False,
         "source.path": movie,
         "source.calcium_path": calcium_movie,
         "channels.layout": layout,
@@ -59,7 +61,11 @@ def register(
     for line in (registration.in_words(), registration.quality(), *registration.cautions):
         out.print(line, soft_wrap=True)
     out.print(f"written: {output} and {picture}", soft_wrap=True)
-    out.print(f"use it: piezo1 replay … --set channels.registration={output}", soft_wrap=True)
+    out.print(
+        f"use it: `registration: {output}` under `channels:` in the YAML, or replay and live with "
+        f"--set channels.registration={output}",
+        soft_wrap=True,
+    )
 
 
 def keys(

@@ -10,6 +10,7 @@ import psutil
 
 from model.camera import Camera
 from model.card import SHIPPED_MODEL, read_model
+from model.engines.backends import first_line
 from model.engines.base import ModelError
 from model.engines.choose import choose_engine
 from model.engines.threads import usable_threads
@@ -71,15 +72,21 @@ def _first_installed(*distributions: str) -> str:
 
 
 def _micro_manager() -> str:
+    install = "pip install -c constraints.txt -e '.[live]'"
     if importlib.util.find_spec("pymmcore") is None:
-        return "not installed (pip install 'piezo1-calcium-tracker[live]')"
-    if importlib.util.find_spec("mm_test_adapters") is None:
-        return f"{_first_installed('pymmcore')}, no device adapters found"
-    adapters = _first_installed("mm-test-adapters")
-    core = metadata.version("pymmcore")
-    # The fourth field of pymmcore's version is the device interface, the adapters' major version.
-    fits = core.split(".")[3:4] == [adapters.split()[-1].split(".")[0]]
-    verdict = (
-        "their device interfaces fit" if fits else "their device interfaces DIFFER: adapters will not load"
-    )
-    return f"pymmcore {core}, {adapters}: {verdict}"
+        return f"not installed ({install})"
+    try:
+        import mm_test_adapters
+        import pycromanager  # noqa: F401  # only whether it can be
+        import pymmcore
+
+        core = pymmcore.CMMCore()
+        core.setDeviceAdapterSearchPaths([str(mm_test_adapters.device_adapter_path())])
+        core.loadDevice("camera", "DemoCamera", "DCam")
+        core.initializeDevice("camera")
+        core.reset()
+    except Exception as error:  # of packages or of devices, whatever they raise
+        return f"does not work: {first_line(error)} ({install})"
+    versions = f"{_first_installed('pymmcore')}, {_first_installed('pycromanager')}"
+    # Device adapters fit when they were built for the same device interface.
+    return f"{versions}, {core.getAPIVersionInfo()}; its demo camera answers"

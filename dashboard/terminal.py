@@ -30,9 +30,9 @@ class _Figures(ProgressColumn):
                 style="not bold",
             )
         if figures["missing"]:
-            causes = ", ".join(f"{cause} {count}" for cause, count in figures["causes"].items())
             text.append(f"  {figures['missing']} missing", style="bold yellow")
-            text.append(f" ({causes})" if causes else "", style="yellow")
+            for cause, count in figures["causes"].items():  # a line each: a terminal may be narrow
+                text.append(f"\n  {count} {cause}", style="yellow")
         return text
 
 
@@ -121,6 +121,13 @@ def report(console: Console, folder: Path, info: dict[str, Any], problem: str) -
             f"{timings['frames_per_s']:.0f} frames/s, "
             f"latency p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms"
         )
+    fired = sum(rule["fired"] for rule in (info.get("rules") or {}).values())
+    if fired:
+        console.print(f"{fired} {'trigger' if fired == 1 else 'triggers'} of rules: see the table triggers")
+    settings = info.get("configuration") or {}
+    if settings.get("source", {}).get("kind") == "microscope" and settings["microscope"]["save"]:
+        here = "" if settings["network"]["role"] == "both" else " on the microscope's computer"
+        console.print(f"raw images in {settings['microscope']['save']}{here}", markup=False, soft_wrap=True)
     if info.get("results") == "tables":
         console.print(f"run {info['state'].split(':')[0]}: {folder}", soft_wrap=True)
     elif info:

@@ -30,8 +30,9 @@ from stream.results import FrameResult
 from stream.rules.triggering import Triggering
 from stream.rules.watch import never_firing
 from stream.status import Bound, Done, Note, Progress, StatusSender
+from stream.transport.arrival import Arrival
 from stream.transport.clock_offset import ClockOffset
-from stream.transport.receiver import Arrival, FrameReceiver
+from stream.transport.receiver import FrameReceiver
 from stream.transport.results import ResultPublisher
 from stream.transport.sockets import Context
 from stream.warm_up import warm_up_stages

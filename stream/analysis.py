@@ -14,7 +14,7 @@ from stream.conditions import Conditions
 from stream.config import RunConfig
 from stream.results import CalciumEvent, CalciumTransient, CalciumUpdate, FrameResult
 from stream.tracking.tracker import Tracker
-from stream.transport.receiver import Arrival
+from stream.transport.arrival import Arrival
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Analysis:
 
     def step(self, arrival: Arrival) -> Iterator[FrameResult]:
         """Take a frame; yield the results that are ready, in order of `seq`."""
-        queue_ms = (time.time_ns() - arrival.sent_ns) / 1e6
+        queue_ms = _since_ms(arrival.sent_ns)
         self._pending[arrival.frame.seq] = _Pending(arrival, queue_ms)
         began = time.perf_counter()
         answers = self._engine.step(arrival.frame)
@@ -91,12 +91,17 @@ class Analysis:
                 tracks=tracks,
                 calcium=calcium,
                 stage_ms={
-                    "source": (arrival.sent_ns - arrival.origin_ns) / 1e6,
+                    "source": max(0, arrival.sent_ns - arrival.origin_ns) / 1e6,
                     "queue": pending.queue_ms,
                     "receive": arrival.receive_ms,
                     "engine": engine_ms / len(answers),
                     "tracker": (tracked - began) * 1e3,
                     "calcium": (done - tracked) * 1e3,
                 },
-                latency_ms=(time.time_ns() - arrival.origin_ns) / 1e6,
+                latency_ms=_since_ms(arrival.origin_ns),
             )
+
+
+def _since_ms(began_ns: int) -> float:
+    """Time since then; never negative, as it could be where a clock was set or another computer's is read."""
+    return max(0, time.time_ns() - began_ns) / 1e6

@@ -24,6 +24,7 @@ def part(role: str) -> Part:
 def run_part(run: Part, job: Job) -> None:
     """Run a part to its end; it is asked to stop when standard input closes."""
     stop = Event()
+    sys.stdin = None  # it is the supervisor's line: a user's function that asks for input is told so at once
     Thread(target=_stop_when_input_ends, args=(stop,), daemon=True).start()
     context = zmq.Context()
     try:

@@ -45,7 +45,7 @@ def resolve_conditions(config: RunConfig, info: SourceInfo) -> Conditions:
     if pixel_size_nm is None:
         raise ConfigError(
             f"{info.name} does not record its pixel size: "
-            "give it with --pixel-size-nm or optics.pixel_size_nm"
+            "give it with --pixel-size-nm, or as optics.pixel_size_nm in the YAML"
         )
     psf_sigma_px = config.optics.psf_sigma_nm / pixel_size_nm
     low, high = SIGMA_LIMITS_PX

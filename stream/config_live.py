@@ -50,14 +50,15 @@ class RuleConfig(Section):
     """When something happens, do something; see `stream.rules`."""
 
     when: str = Field(
-        description='e.g. "calcium event at a confirmed track with snr > 6"; README lists what can be asked'
+        description='e.g. "calcium event at a confirmed track with snr > 6"; docs/rules.md lists more'
     )
     do: Literal["mark", "stop", "exposure", "interval", "burst", "call"] = Field(
         "mark",
         description="mark: record it only; stop; exposure or interval: set value ms; burst: value frames as "
         "fast as possible; call: the Python function value, e.g. my_rules.py:on_event",
     )
-    value: float | str | None = Field(None, description="what `do` needs")
+    # Strict: YAML reads yes and on as true, which would pass for a number.
+    value: Annotated[float, Field(strict=True)] | str | None = Field(None, description="what `do` needs")
     name: Annotated[str, Field(min_length=1, max_length=LONGEST)] | None = Field(
         None, description="name in the records; null: the text of `when`"
     )

@@ -37,7 +37,8 @@ class Job(Struct, frozen=True):
 
     def run_config(self) -> RunConfig:
         """The configuration of the run."""
-        return RunConfig.model_validate_json(self.config)
+        # Not model_validate_json: in JSON mode a default that is a path is refused.
+        return RunConfig.model_validate(json.decode(self.config))
 
     def at(self, **endpoints: str) -> "Job":
         """The same job at other endpoints."""

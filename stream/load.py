@@ -11,6 +11,19 @@ from pydantic_core import PydanticSerializationError
 from acquire.section import Section
 from stream.config import ConfigError, RunConfig
 
+# What pydantic says for programmers, in words for everyone.
+_PLAIN = {
+    "missing": "a value is missing",
+    "tuple_type": "it must be a list",
+    "dict_type": "it must hold keys",
+    "path_type": "it must be a path",
+    "string_pattern_mismatch": "it is not written like that",
+    "float_parsing": "it must be a number, with a decimal point and no unit",
+    "int_parsing": "it must be a whole number without a unit",
+    "int_from_float": "it must be a whole number",
+    "bool_parsing": "it must be true or false",
+}
+
 
 def load_config(
     path: Path | None = None,
@@ -20,6 +33,8 @@ def load_config(
     defaults: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """Configuration of a run: defaults, then its YAML, overrides and options, the later ones winning.
+
+    A null in the YAML leaves a default as it is.
 
     Parameters
     ----------
@@ -38,8 +53,10 @@ def load_config(
     tree = _read(path) if path is not None else {}
     for key, value in (defaults or {}).items():
         section, _, name = key.partition(".")
-        if name not in (tree.get(section) or {}):
-            _put(tree, key, value)
+        branch = tree.get(section) or {}
+        if isinstance(branch, dict) and branch.get(name) is not None:
+            continue
+        _put(tree, key, value)
     for override in overrides:
         key, value = _parse(override)
         _put(tree, key, value)
@@ -79,7 +96,7 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a text in UTF-8: save it with that encoding") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path} is not valid YAML{_where_and_why(error)}") from error
     except RecursionError as error:
         raise ConfigError(f"{path} is nested too deeply to be a configuration") from error
     if loaded is not None and not isinstance(loaded, dict):
@@ -87,6 +104,21 @@ def _read(path: Path) -> dict[str, Any]:
     # A section whose keys are all commented out is an empty one.
     empty: dict[str, Any] = {"rules": []}
     return {key: empty.get(key, {}) if value is None else value for key, value in (loaded or {}).items()}
+
+
+def _where_and_why(error: yaml.YAMLError) -> str:
+    """Line and likely mistake, as a text to append."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or ""
+    if mark is None:
+        return ""
+    hint = "indent with spaces, alike within a section; write `key: value` with a space after the colon"
+    if "\\t" in problem:
+        hint = "there is a tab: indent with spaces"
+    elif "escape" in problem:
+        hint = "a backslash in double quotes: write C:/folder/file or 'C:\\folder\\file'"
+    elif "twice" in problem:
+        return f", line {mark.line + 1}: {problem}"
+    return f", at or above line {mark.line + 1}: {hint} ({problem})"
 
 
 def _parse(override: str) -> tuple[str, Any]:
@@ -116,8 +148,10 @@ def _explain(error: ValidationError, path: Path | None) -> str:
         # An entry of a list, as in `rules`, has its number in between.
         at = [part for part in problem["loc"] if not isinstance(part, int)]
         keys = [str(part) for part in at[:2]]
-        location = ".".join(str(part) for part in problem["loc"][: 2 + (len(at) < len(problem["loc"]))])
-        message = problem["msg"].removeprefix("Value error, ")
+        is_entry = isinstance(next(iter(problem["loc"][1:]), None), int)
+        location = ".".join(str(part) for part in problem["loc"][: 2 + is_entry])
+        message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
+        message = _PLAIN.get(problem["type"], message)
         if problem["type"] == "extra_forbidden":
             known = ", ".join(_keys_beside(keys))
             sentence = f"{location}{where} is not a known key; known here: {known}"
@@ -127,6 +161,8 @@ def _explain(error: ValidationError, path: Path | None) -> str:
             union = len(at) > 2
             complaint = f"it must be {meaning}" if union else f"{message} (it is: {meaning})"
             sentence = f"{location}{where} is {problem['input']!r}: {complaint}"
+        elif problem["type"] == "tuple_type" and len(keys) == 1:
+            sentence = f"{location}{where} must be a list, each entry begun by a dash"
         elif problem["type"] == "model_type":
             sentence = f"{location}{where} must hold keys, not {problem['input']!r}"
         else:

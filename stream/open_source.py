@@ -47,4 +47,3 @@ def open_configured(config: RunConfig, stop: Event | None = None) -> Source:
         interval_ms=source.interval_ms,
         max_frames=source.max_frames,
     )
-

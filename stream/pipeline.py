@@ -36,6 +36,7 @@ from stream.transport.sockets import Context
 
 POLL_MS = 100
 GRACE_S = 10.0  # a source whose analysis is gone may outlive it by this much
+PREPARING_S = 5.0  # an analysis that nothing will come to any more may prepare itself for this much longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ class Supervisor:
         self._done: dict[Role, str] = {}
         self._first_death = ""
         self._kill_source_at: float | None = None
+        self._give_up_at: float | None = None
+        self._is_given_up = False
         self._signals = 0
         self._sent = SourceProgress(0, {})
         self._folder = Path()
@@ -195,8 +198,10 @@ class Supervisor:
             if not self._first_death and not worker.alive() and worker.death():
                 self._first_death = f"the {role} {worker.death()}"
         if self._signals > 1:
+            self._first_death = self._first_death or "ended at once by a second Ctrl-C"
             for worker in self._workers.values():
                 worker.kill()
+        self._give_up_preparing()
         if len(self._parts) == 1:
             if self._signals:
                 self._workers[self._parts[0]].stop()  # it passes that on to the other computer
@@ -204,7 +209,6 @@ class Supervisor:
         source, analysis = self._workers["source"], self._workers.get("analysis")
         if self._signals == 1 or (analysis is not None and not analysis.alive()):
             source.stop()
-        # The analysis is never hurried: it may be writing the results of hours.
         if analysis is not None and not source.alive():
             analysis.stop()
         if analysis is not None and not analysis.alive() and source.alive():
@@ -213,6 +217,19 @@ class Supervisor:
             if now > self._kill_source_at:
                 source.kill()
 
+    def _give_up_preparing(self) -> None:
+        """End an analysis that still prepares its engine, maybe for minutes, when no frame will come."""
+        analysis, source = self._workers.get("analysis"), self._workers.get("source")
+        is_pointless = self._signals > 0 or (source is not None and not source.alive())
+        # As soon as there was a frame, it is never hurried: it may be writing the results of hours.
+        if analysis is None or not is_pointless or (self._folder / RUN_JSON).exists():
+            return
+        now = time.monotonic()
+        self._give_up_at = self._give_up_at or now + PREPARING_S
+        if now > self._give_up_at and analysis.alive():
+            self._is_given_up = True
+            analysis.kill()
+
     def _outcome(self) -> RunOutcome:
         """Sum up; what the analysis recorded counts more than a last word that was lost."""
         recorded = (self._folder / RUN_JSON).exists()
@@ -220,6 +237,8 @@ class Supervisor:
         if info.get("results") == "tables":
             failed = info["state"].startswith("failed: ")
             problem = info["state"].removeprefix("failed: ") if failed else ""
+        elif self._is_given_up and not recorded and "analysis" not in self._done:
+            problem = "" if self._signals else self._done.get("source") or self._first_death
         else:
             problem = self._done.get("analysis") or self._done.get("source") or self._first_death
             if "analysis" in self._workers and "analysis" not in self._done:

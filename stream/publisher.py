@@ -117,13 +117,14 @@ class Publisher:
         n_frames, problem = 0, ""
         losses: Mapping[str, int] = {}  # up to the last frame sent: an end in between counts no others
         is_live = isinstance(source, LiveSource)
-        # A live source ends by itself soon after a stop, and gives out what it has.
+        # A live source ends by itself soon after a stop, and gives out what it has: all of that is sent.
         frames = source.frames() if is_live else paced(source.frames(), self._speed, stop)
+        impatience = Event() if is_live else stop
         clock = _CpuClock()
         try:
             for frame in frames:
                 clock.stop("read")
-                if not sender.send(frame, stop):
+                if not sender.send(frame, impatience):
                     break
                 clock.stop("send")
                 n_frames, losses = frame.seq + 1, source.losses

@@ -87,7 +87,9 @@ def register(
         conditions = resolve_conditions(config, info)
         report("localizing")
         frames = _spread(source)
-        first = next(frames)
+        first = next(frames, None)
+        if first is None:
+            raise RegistrationError(f"{info.name} gave no image")
         camera, _ = config.camera.camera(first.pixels[0], info.bit_depth)
         search = _Search(camera, conditions.psf_sigma_px, config.engine.wavelet_threshold, info.bit_depth)
         collected = (_Beads if kind == "beads" else _Puncta)(search, first)

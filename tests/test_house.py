@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from rich.console import Console
 
 import piezo1 as command_line
+from dashboard.terminal import RunBar, report
 from stream.config import ConfigError, RunConfig
+from stream.job import Job, JobEndpoints
 from stream.load import load_config
 from stream.rules.fields import markdown
+from stream.status import Progress
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("acquire", "model", "stream", "train", "dashboard", "bench", "commands", "piezo1")
@@ -140,6 +144,43 @@ def test_a_mistake_gives_one_sentence_and_an_exit_code(
     assert not list(tmp_path.iterdir())  # nothing is left behind
 
 
+def test_a_null_leaves_the_default_that_is_known(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("optics: {pixel_size_nm: null, psf_sigma_nm: 140}")
+    defaults = {"optics.pixel_size_nm": 108.0, "optics.psf_sigma_nm": 150.0}
+    optics = load_config(path, defaults=defaults).optics
+    assert (optics.pixel_size_nm, optics.psf_sigma_nm) == (108, 140)
+
+
+def test_a_run_that_has_only_a_name_reaches_its_processes():
+    config = load_config(options={"output.name": "cell_1"})
+    job = Job.of(config, "runs/cell_1", JobEndpoints("", "", "", ""))
+    assert Job.from_json(job.to_json()).run_config() == config
+
+
+def test_the_terminal_says_what_became_of_raw_images_and_rules():
+    info = {
+        "rules": {"wave": {"fired": 2}},
+        "configuration": load_config(
+            options={"source.kind": "microscope", "microscope.save": "raw"}
+        ).model_dump(mode="json"),
+    }
+    console = Console(record=True, width=80)
+    report(console, Path("runs/x"), info, "")
+    assert "2 triggers of rules" in (text := console.export_text())
+    assert "raw images in raw" in text
+
+
+def test_a_narrow_terminal_shows_every_cause_of_loss():
+    console = Console(record=True, width=80)
+    causes = {"hook queue was full": 3, "passed over for a newer frame": 18, "lost on the way": 7}
+    with RunBar(console, "live") as bar:
+        for n in (1, 2):
+            bar.update(Progress(n, 30, 95.0, 67, 28, causes))
+    text = console.export_text()
+    assert all(f"{n} {cause}" in text for cause, n in causes.items())
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -150,6 +191,11 @@ def test_a_mistake_gives_one_sentence_and_an_exit_code(
         (b"camera: 3", "camera in"),
         (b"? [a]\n: 2", "is not valid YAML"),
         (b"{{ offset }}: 2", "is not valid YAML"),
+        (b"camera:\n\toffset: 2", "line 2: there is a tab: indent with spaces"),
+        (b"camera:\n  offset: 2\n gain: 1", "line 3: indent with spaces, alike within a section"),
+        (b'microscope:\n  folder: "C:\\Users\\me"', "line 2: a backslash in double quotes"),
+        (b"microscope: {exposure_ms: 20 ms}", "it must be a number, with a decimal point and no unit"),
+        (b"microscope: {roi: [1, 2, 3]}", "a value is missing (it is: [x, y, width, height]"),
         (b"source: {speed: 0}", "max, realtime, or a multiple of the recorded speed"),
         (b"optics: {pixel_size_nm: 0.108 um}", "optics.pixel_size_nm in"),
         (b"camera: {offset: \xff}", "not a text in UTF-8"),

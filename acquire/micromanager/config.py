@@ -30,16 +30,17 @@ class MicroscopeConfig(Section):
     mode: Literal["two-cameras", "splitter", "channels", "single"] = Field(
         "two-cameras",
         description="two-cameras: Multi Camera; splitter: both channels on one camera, side by side or top "
-        "and bottom as channels.layout says; channels: one camera, the channels one after the other; single",
+        "and bottom as channels.layout says; channels: one camera, the channels one after the other; "
+        "single: PIEZO1 only",
     )
     cameras: tuple[str, str] | None = Field(
-        None, description="labels of the PIEZO1 and the calcium camera; null: the first two of Multi Camera"
+        None, description="[PIEZO1 camera, calcium camera], their labels; null: the first two of Multi Camera"
     )
     channel_group: str | None = Field(None, description="mode channels: the group of presets that switches")
     channels: tuple[str, str] | None = Field(
-        None, description="mode channels: presets for PIEZO1 and calcium in that group"
+        None, description="mode channels: [PIEZO1 preset, calcium preset] of that group"
     )
-    exposure_ms: Positive | None = Field(None, description="exposure; null: as it is set")
+    exposure_ms: Positive | None = Field(None, description="exposure, ms; null: as it is set")
     interval_ms: NotNegative = Field(
         0.0, description="from frame to frame, ms; 0: as fast as the exposure allows"
     )

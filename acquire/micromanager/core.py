@@ -1,7 +1,9 @@
 """Micro-Manager's core in any spelling, and what its errors mean."""
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import psutil
 from acquire.frame import SourceError
 
 CAMERA = 2  # MM::CameraDevice
+SILENT_S = 5.0  # beyond the exposure: a camera that gives no image for so long is dead
 MISSING_EXTRA = "live imaging needs the extra live: pip install -c constraints.txt -e '.[live]'"
 
 
@@ -97,6 +100,27 @@ def check_buffer(buffer_mb: int) -> None:
     free_mb = psutil.virtual_memory().available // 2**20
     if buffer_mb > free_mb:
         raise SourceError(f"microscope.buffer_mb is {buffer_mb}, but this computer has {free_mb} MB free")
+
+
+def check_silence(last_s: Mapping[str, float], exposure_ms: float) -> None:
+    """Raise SourceError if a camera gave its last image (`time.monotonic`) too long ago."""
+    camera = min(last_s, key=lambda label: last_s[label])
+    silent_s = SILENT_S + exposure_ms / 1000
+    if time.monotonic() > last_s[camera] + silent_s:
+        raise SourceError(f"{camera} has given no image for {silent_s:.1f} s; see its power and its cable")
+
+
+def stop_cameras(stop: Callable[..., Any], oldest_first: Sequence[str]) -> None:
+    """Stop the running sequence with `stop_sequence_acquisition` of a core.
+
+    Many drivers let the exposure come to its end, and a Multi Camera waits for its first camera before it
+    tells the second. So the camera whose last image is the oldest, which is through first, is told first.
+    """
+    if len(oldest_first) > 1:
+        for camera in oldest_first:
+            with suppress(Exception):  # the Multi Camera itself, below, says what is wrong
+                stop(camera)
+    stop()
 
 
 def reason(error: BaseException) -> str:

@@ -82,11 +82,14 @@ def set_up(core: Core, config: MicroscopeConfig, demo_shape: tuple[int, int] | N
     return _read_back(core, cameras, shape)
 
 
-def set_exposure(core: Core, cameras: tuple[str, ...], exposure_ms: float) -> None:
-    """Set the exposure of each camera, ms; raises SourceError."""
+def set_exposure(core: Core, cameras: tuple[str, ...], exposure_ms: float) -> float:
+    """Set the exposure of each camera, ms; gives the longest that they made of it. Raises SourceError."""
+    made_ms = []
     for camera in cameras:
         with explained(core, f"{camera} does not take an exposure of {exposure_ms:g} ms"):
             core.set_exposure(camera, exposure_ms)
+            made_ms.append(float(core.get_exposure(camera)))
+    return max(made_ms)
 
 
 def default_interval_s(config: MicroscopeConfig, exposure_ms: float) -> float:

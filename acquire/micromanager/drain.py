@@ -8,7 +8,7 @@ from typing import Any
 
 from acquire.frame import SourceError
 from acquire.micromanager.config import MicroscopeConfig
-from acquire.micromanager.core import Core, overflow
+from acquire.micromanager.core import Core, check_silence, overflow, stop_cameras
 from acquire.micromanager.devices import Devices
 from acquire.micromanager.hook import Hook
 from acquire.micromanager.saver import Saver
@@ -17,7 +17,6 @@ from acquire.micromanager.saver import Saver
 ENDLESS = 2 ** (8 * ctypes.sizeof(ctypes.c_long) - 1) - 1
 POLL_S = 0.001  # how often it asks for an image while there is none; half of it is the latency this adds
 CHECK_S = 0.02  # how often it asks meanwhile whether the camera still runs, which disturbs the driver
-SILENT_S = 5.0  # beyond the exposure: a camera that gives no image for so long is dead
 PARTNER_S = 1.0  # how long the end of a sequence waits for the other camera's image
 
 
@@ -71,20 +70,22 @@ class Drain:
         core, start = self._core, self._index
         self._hook.begin(start, snaps=False)
         self._snapping = False
-        newest = dict.fromkeys(self._devices.cameras, -1)
+        newest = dict.fromkeys(self._devices.cameras, -1)  # the camera that gave the last image stands last
         core.start_sequence_acquisition(ENDLESS if n_frames is None else n_frames, 0.0, True)
         try:
-            self._take(newest, start, n_frames, SILENT_S + exposure_ms / 1000)
-        except BaseException:
+            self._take(newest, start, n_frames, exposure_ms)
+        except BaseException as error:
+            if isinstance(error, SourceError):
+                self._hook.close(error)  # told before the driver, which may hang, is asked again
             with contextlib.suppress(Exception):  # what went wrong first is told
                 core.stop_sequence_acquisition()
             raise
-        core.stop_sequence_acquisition()
+        stop_cameras(core.stop_sequence_acquisition, list(newest))
         core.clear_circular_buffer()
         self._index += max(newest.values()) + 1
         return min(newest.values()) + 1
 
-    def _take(self, newest: dict[str, int], start: int, n_frames: int | None, silent_s: float) -> None:
+    def _take(self, newest: dict[str, int], start: int, n_frames: int | None, exposure_ms: float) -> None:
         core = self._core
         last_s = dict.fromkeys(newest, time.monotonic())
         check_s = 0.0
@@ -103,7 +104,7 @@ class Drain:
                 if not core.is_sequence_running() and not core.get_remaining_image_count():
                     self._check_end(newest, n_frames)
                     return
-                self._check_silence(last_s, silent_s)
+                check_silence(last_s, exposure_ms)
             time.sleep(POLL_S)
 
     def _pop(self, newest: dict[str, int], start: int, last: int) -> str:
@@ -118,6 +119,7 @@ class Drain:
         if camera not in newest:
             raise SourceError(f"an image came from {camera}, which is neither {' nor '.join(cameras)}")
         number = int(tags.get("ImageNumber", newest[camera] + 1))
+        del newest[camera]
         newest[camera] = min(number, last)
         if number <= last:
             tags |= {"ImageNumber": number, "arrived_ns": arrived_ns, "Axes": {"time": start}}
@@ -138,13 +140,6 @@ class Drain:
         if n_frames is None or done < n_frames:
             camera = min(newest, key=lambda label: newest[label])
             raise SourceError(f"{camera} stopped by itself after {done} images of this sequence; see its log")
-
-    def _check_silence(self, last_s: dict[str, float], silent_s: float) -> None:
-        camera = min(last_s, key=lambda label: last_s[label])
-        if time.monotonic() > last_s[camera] + silent_s:
-            raise SourceError(
-                f"{camera} has given no image for {silent_s:.1f} s; see its power and its cable"
-            )
 
     def snap(self) -> None:
         """Image one frame, channel after channel; the light is off before and after."""

@@ -5,16 +5,15 @@ Each image is sent here by its bridge, which takes 100–200 MB/s at most (two c
 the way, without a window.
 """
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from acquire.frame import SourceError
 from acquire.micromanager.config import MicroscopeConfig
 from acquire.micromanager.core import MISSING_EXTRA, Core
 from acquire.micromanager.server import CONNECT_S, PORT, Guard, bounded, connect, leave, not_running
+from acquire.micromanager.threads import end_with_program
 
 
 class JavaBackend:
@@ -103,6 +102,10 @@ class JavaBackend:
         self._guard.end()
         leave(self._port)
 
+    def abandon(self) -> None:
+        """Leave Micro-Manager, whose engine hangs, as it is."""
+        self.close()
+
     def _lose(self, problem: SourceError) -> None:
         self._problem = problem
 
@@ -116,15 +119,11 @@ def _mend() -> None:
     from pycromanager.acquisition import acquisition_superclass, java_backend_acquisitions
     from pyjavaz import PullSocket
 
-    def thread(*arguments: Any, **named: Any) -> threading.Thread:
-        return threading.Thread(*arguments, **named, daemon=True)
-
     class Waiting(PullSocket):  # type: ignore[misc]
         def receive(self, timeout: int | None = None, suppress_debug_message: bool = False) -> Any:
             if timeout and not self._socket.poll(timeout):
                 return None
             return super().receive(timeout, suppress_debug_message)
 
-    for module in (acquisition_superclass, java_backend_acquisitions):
-        vars(module)["threading"] = SimpleNamespace(Thread=thread, Event=threading.Event)
+    end_with_program(acquisition_superclass, java_backend_acquisitions)
     vars(java_backend_acquisitions)["PullSocket"] = Waiting

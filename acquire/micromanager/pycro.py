@@ -12,6 +12,7 @@ from acquire.micromanager.config import MicroscopeConfig
 from acquire.micromanager.core import Core, overflow, reason
 from acquire.micromanager.devices import set_exposure
 from acquire.micromanager.feeder import Backend, Feeder
+from acquire.micromanager.plan import Plan
 from acquire.micromanager.session import open_session
 
 END_S = 20.0  # for the engine to end besides the exposure: the camera's last images, and saving
@@ -34,6 +35,10 @@ class PycroBackend(Backend, Protocol):
 
     def close(self) -> None:
         """Leave Micro-Manager; safe to call twice."""
+        ...
+
+    def abandon(self) -> None:
+        """Leave what hangs as it is, so that this program can end."""
         ...
 
 
@@ -76,14 +81,14 @@ class PycroSource:
             self.close_backend()
             raise
         hook = self.session.hook
+        late = f"when the running block ends, within {backend.block_s:g} s"
+        self._plan = Plan(config, self.session.devices.exposure_ms, max_frames, self._expose, late)
         self._feeder = Feeder(
             backend,
             config,
-            self.session.devices.exposure_ms,
-            max_frames,
+            self._plan,
             begin=lambda start, snaps: hook.begin(start, snaps=snaps),
             n_images=lambda: hook.n_images,
-            expose=self._expose,
         )
         self._thread = threading.Thread(target=self._run, name="acquisition", daemon=True)
         self._started = threading.Event()
@@ -123,7 +128,7 @@ class PycroSource:
         if action.kind == "stop":
             self.stop()
             return "the acquisition ends"
-        return self._feeder.act(action)
+        return self._plan.act(action)
 
     def arrived_ns(self, seq: int) -> int | None:
         """When the last pixel of a recent frame had arrived."""
@@ -141,9 +146,10 @@ class PycroSource:
             return
         self.stop()
         if self._started.is_set():
-            self._thread.join(END_S + 2 * self.session.devices.exposure_ms / 1000)
+            self._thread.join(END_S + 2 * self._plan.exposure_ms / 1000)
             if self._thread.is_alive():
                 self._open = False
+                self._backend.abandon()
                 raise SourceError("Micro-Manager does not end its acquisition; restart this program")
         self.close_backend()
 
@@ -154,12 +160,10 @@ class PycroSource:
             self._backend.close()
 
     def _end(self) -> None:
-        self._feeder.end()
+        self._plan.end()
 
     def _expose(self, exposure_ms: float) -> float:
-        cameras, core = self.session.devices.cameras, self._backend.core
-        set_exposure(core, cameras, exposure_ms)
-        return max(float(core.get_exposure(camera)) for camera in cameras)
+        return set_exposure(self._backend.core, self.session.devices.cameras, exposure_ms)
 
     def _run(self) -> None:
         """Image, in a thread of its own."""
@@ -172,11 +176,13 @@ class PycroSource:
                 self._feeder.run(acquisition.acquire)
                 problem = self._backend.problem()
                 if problem is not None:
+                    self.session.hook.close(self._sentence(problem))  # told before what may hang is asked
                     acquisition.abort()
             finally:
                 self._backend.finish(acquisition)
         except Exception as error:
             problem = problem or error
+        self._end()
         self.session.hook.close(None if problem is None else self._sentence(problem))
 
     def _sentence(self, problem: Exception) -> SourceError:

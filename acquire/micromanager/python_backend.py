@@ -1,31 +1,34 @@
 """pycromanager's Python backend: Micro-Manager's core and the acquisition engine in this program."""
 
+import atexit
 import logging
-import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from acquire.frame import SourceError
 from acquire.micromanager.config import MicroscopeConfig
-from acquire.micromanager.core import MISSING_EXTRA, Core, adapter_folder, check_buffer
+from acquire.micromanager.core import (
+    MISSING_EXTRA,
+    Core,
+    adapter_folder,
+    check_buffer,
+)
+from acquire.micromanager.engine_images import EngineImages
+from acquire.micromanager.threads import Executor, end_with_program
 
 log = logging.getLogger(__name__)
-
-POLL_S = 0.001  # how often the core is asked for the next image while there is none
-PARTNER_S = 1.0  # how long the end of a block waits for the other camera's image
 
 
 class PythonBackend:
     """Starts the core and the engine, one at a time in a program, and takes them down again.
 
-    Three things of the engine are mended, on the core's object that it uses, as pycromanager itself does to
+    Four things of the engine are mended, on the core's object that it uses, as pycromanager itself does to
     imitate Java's core: it asks for images without a pause (half a processor); it cannot end a sequence early
-    but by aborting all; and it gives the first camera's pixels for both when it snaps with a Multi Camera.
+    but by aborting all; it stops two cameras one after the other; and it gives the first camera's pixels for
+    both when it snaps with a Multi Camera.
 
     Parameters
     ----------
@@ -57,7 +60,7 @@ class PythonBackend:
             from pycromanager.acquisition.acq_eng_py.internal.engine import Engine
         except ImportError as error:
             raise SourceError(MISSING_EXTRA) from error
-        _silence()
+        _mend()
         if mmpycorex.is_pymmcore_active() or Engine.get_instance() is not None:
             raise SourceError("this program images with pycromanager already; close that first")
         check_buffer(config.buffer_mb)
@@ -71,9 +74,10 @@ class PythonBackend:
             self.close()
             raise
         self.core = Core(mmpycorex.Core())
-        self._images = _Images(self.core)
+        self._images = EngineImages(self.core)
         self.core.raw.pop_next_tagged_image = self._images.pop
         self.core.raw.get_tagged_image = self._images.snapped
+        self.core.raw.stop_sequence_acquisition = self._images.stop
 
     def acquisition(
         self, hook: Callable[..., Any], on_notice: Callable[[Any], None], save: Path | None, name: str
@@ -104,7 +108,7 @@ class PythonBackend:
         return min(n_events, self._images.n_frames())
 
     def problem(self) -> Exception | None:
-        """Why an image could not be taken from the core after a snap: the engine would ask for ever."""
+        """Why no more images come: the engine would ask for them for ever."""
         return self._images.problem
 
     def finish(self, acquisition: Any) -> None:
@@ -135,76 +139,11 @@ class PythonBackend:
             if self._engine.get_instance() is not None:
                 del self._engine.singleton
 
+    def abandon(self) -> None:
+        """Leave the devices, of which one hangs, as they are: to unload them would wait for it at the end."""
+        from mmpycorex import launcher
 
-class _Images:
-    """Where the engine gets its images from."""
-
-    def __init__(self, core: Core) -> None:
-        from mmpycorex.launcher import TaggedImage, pop_next_tagged_image
-
-        self._core, self._image, self._pop = core, TaggedImage, pop_next_tagged_image
-        self._newest: dict[str, int] = {}
-        self._cut_at: float | None = None
-        self._last = sys.maxsize  # the last frame that is wanted
-        self.problem: Exception | None = None
-
-    def begin(self) -> None:
-        """Another sequence begins."""
-        self._newest, self._cut_at, self._last = {}, None, sys.maxsize
-
-    def cut(self) -> None:
-        if self._cut_at is None:
-            self._cut_at = time.monotonic()
-
-    def n_frames(self) -> int:
-        """Frames that came whole in this sequence."""
-        complete = len(self._newest) == int(self._core.get_number_of_camera_channels())
-        return min(self._last, *self._newest.values()) + 1 if complete else 0
-
-    def pop(self) -> Any:
-        """Wait for the next image; raises IndexError where the sequence shall end or ended."""
-        while not self._shall_end():
-            if int(self._core.get_remaining_image_count()):
-                image = self._pop(self._core.raw)
-                image.tags["arrived_ns"] = time.time_ns()
-                camera = str(image.tags.get("Camera", ""))
-                number = int(image.tags.get("ImageNumber", self._newest.get(camera, -1) + 1))
-                self._newest[camera] = number
-                # The engine takes this tag for a number, it is text.
-                image.tags.pop("Multi Camera-CameraChannelIndex", None)
-                if number <= self._last:
-                    return image
-            elif not self._core.is_sequence_running() and not int(self._core.get_remaining_image_count()):
-                break
-            else:
-                time.sleep(POLL_S)
-        raise IndexError("no image")
-
-    def snapped(self, channel: int, camera: str, height: int, width: int) -> Any:
-        """Image of one camera of the last snap."""
-        label = self._core.get_camera_channel_name(channel) or camera
-        tags = {
-            "Camera": label,
-            "Height": height,
-            "Width": width,
-            "TimeReceivedByCore": datetime.now().isoformat(" "),
-            "arrived_ns": time.time_ns(),
-        }
-        try:
-            return self._image(tags, self._core.raw.get_image(channel))
-        except Exception as error:
-            self.problem = error
-            raise
-
-    def _shall_end(self) -> bool:
-        """Whether the sequence is cut and all cameras gave the last frame that is wanted."""
-        if self._cut_at is None:
-            return False
-        if self._last == sys.maxsize:
-            self._last = max(self._newest.values(), default=-1)
-        n_cameras = int(self._core.get_number_of_camera_channels()) if self._newest else 0
-        whole = len(self._newest) >= n_cameras and all(n >= self._last for n in self._newest.values())
-        return whole or time.monotonic() > self._cut_at + PARTNER_S
+        atexit.unregister(launcher.terminate_core_instances)
 
 
 def _drain(engine: Any, ended: threading.Event) -> None:
@@ -225,11 +164,15 @@ class _Log:
         log.debug("pycromanager", exc_info=True)
 
 
-def _silence() -> None:
-    """Let pycromanager's engine write to the log what it prints."""
-    from pycromanager.acquisition import python_backend_acquisitions
-    from pycromanager.acquisition.acq_eng_py.internal import engine
+def _mend() -> None:
+    """Let pycromanager's engine write to the log what it prints, and its threads end with this program."""
+    from pycromanager.acquisition import acquisition_superclass, python_backend_acquisitions
+    from pycromanager.acquisition.acq_eng_py.internal import engine, notification_handler
     from pycromanager.acquisition.acq_eng_py.main import AcqEngPy_Acquisition
 
     for module in (engine, python_backend_acquisitions, AcqEngPy_Acquisition):
         vars(module).update(traceback=_Log, print=lambda *words: log.debug(" ".join(map(str, words))))
+    end_with_program(
+        acquisition_superclass, python_backend_acquisitions, AcqEngPy_Acquisition, notification_handler
+    )
+    vars(engine)["ThreadPoolExecutor"] = Executor

@@ -50,9 +50,9 @@ class Saver:
             folder.mkdir(parents=True, exist_ok=True)
             with contextlib.redirect_stdout(io.StringIO()):  # ndstorage prints
                 self._data = NDTiffDataset(str(folder), name=name, writable=True)
+                self._data.initialize({"Prefix": name})
         except OSError as error:
             raise SourceError(f"microscope.save: cannot write to {folder}: {error.strerror}") from error
-        self._data.initialize({"Prefix": name})
         self._folder = folder
         self._images: queue.Queue[Image | None] = queue.Queue(max(2, WAITING_BYTES // image_bytes))
         self.lost = 0

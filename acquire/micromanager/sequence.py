@@ -10,9 +10,7 @@ Frames that are late are not caught up with.
 """
 
 import threading
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from acquire.frame import Frame, SourceError, SourceInfo
@@ -22,18 +20,11 @@ from acquire.micromanager.config import MicroscopeConfig
 from acquire.micromanager.core import new_core, overflow, reason
 from acquire.micromanager.devices import set_exposure
 from acquire.micromanager.drain import Drain
+from acquire.micromanager.plan import Plan
 from acquire.micromanager.saver import Saver
 from acquire.micromanager.session import open_session
 
-ACT_S = 2.0  # how long `act` waits for the change, besides two exposures
 END_S = 20.0  # for the camera to end, besides two exposures
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    action: Action
-    done: threading.Event = field(default_factory=threading.Event)
-    answer: list[str | SourceError] = field(default_factory=list)
 
 
 class SequenceSource:
@@ -77,12 +68,7 @@ class SequenceSource:
             self._unload()
             raise
         self._drain = Drain(self._core, config, devices, self.session.hook, self._saver, self._is_changed)
-        self._exposure_ms, self._interval_ms = devices.exposure_ms, config.interval_ms
-        self._left, self._burst = max_frames, 0
-        self._due = 0.0
-        self._requests: list[_Request] = []
-        self._changed = threading.Condition()
-        self._ended = False
+        self._plan = Plan(config, devices.exposure_ms, max_frames, self._expose)
         self._thread: threading.Thread | None = None
 
     @property
@@ -122,18 +108,7 @@ class SequenceSource:
         if action.kind == "stop":
             self.stop()
             return "the acquisition ends"
-        request = _Request(action)
-        with self._changed:
-            if self._ended:
-                raise SourceError("the acquisition has ended")
-            self._requests.append(request)
-            self._changed.notify_all()
-        if not request.done.wait(ACT_S + 2 * self._exposure_ms / 1000):
-            return f"{action.kind} is changed as soon as the camera lets it"
-        answer = request.answer[0]
-        if isinstance(answer, SourceError):
-            raise answer
-        return answer
+        return self._plan.act(action)
 
     def arrived_ns(self, seq: int) -> int | None:
         """When the last pixel of a recent frame had arrived."""
@@ -151,7 +126,7 @@ class SequenceSource:
             return
         self.stop()
         if self._thread is not None:
-            self._thread.join(END_S + 2 * self._exposure_ms / 1000)
+            self._thread.join(END_S + 2 * self._plan.exposure_ms / 1000)
             if self._thread.is_alive():
                 self._open = False
                 raise SourceError("the camera's driver does not end its acquisition; restart this program")
@@ -165,20 +140,20 @@ class SequenceSource:
             self._core.unload_all_devices()
 
     def _end(self) -> None:
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        self._plan.end()
+
+    def _expose(self, exposure_ms: float) -> float:
+        return set_exposure(self._core, self.session.devices.cameras, exposure_ms)
 
     def _is_changed(self) -> bool:
-        failed = self._saver is not None and self._saver.problem is not None
-        return self._ended or bool(self._requests) or failed
+        return self._plan.is_asked or (self._saver is not None and self._saver.problem is not None)
 
     def _run(self) -> None:
         """Image, in a thread of its own."""
         problem: SourceError | None = None
         try:
-            while not self._ended and self._left != 0:
-                self._change()
+            while not self._plan.is_over:
+                self._plan.change()
                 if self._saver is not None and self._saver.problem is not None:
                     raise self._saver.problem
                 self._image()
@@ -193,60 +168,15 @@ class SequenceSource:
             )
         self._end()
         self.session.hook.close(problem)
-        self._change()
+        self._plan.change()
         if self._saver is not None:
             self._saver.finish()
 
     def _image(self) -> None:
         """Image until something changes, or one frame."""
-        waits = self._interval_ms > self._exposure_ms and self._burst == 0
-        if self._config.mode != "channels" and not waits:
-            limits = [n for n in (self._left, self._burst or None) if n is not None]
-            done = self._drain.sequence(min(limits) if limits else None, self._exposure_ms)
-        else:
-            done = int(self._is_due())
-            if done:
-                self._drain.snap()
-        if self._left is not None:
-            self._left -= done
-        self._burst = max(0, self._burst - done)
-
-    def _is_due(self) -> bool:
-        """Wait until the next snap is due; gives False if something changed before."""
-        now = time.monotonic()
-        if self._burst:
-            self._due = now
-        with self._changed:
-            if self._changed.wait_for(self._is_changed, max(0.0, self._due - now)):
-                return False
-        self._due = max(self._due + self._interval_ms / 1000, time.monotonic())
-        return True
-
-    def _change(self) -> None:
-        with self._changed:
-            requests, self._requests = self._requests, []
-        for request in requests:
-            try:
-                request.answer.append(self._changed_by(request.action))
-            except SourceError as error:
-                request.answer.append(error)
-            request.done.set()
-
-    def _changed_by(self, action: Action) -> str:
-        value = action.value
-        if self._ended:
-            raise SourceError("the acquisition has ended")
-        if value is None or not 0 <= value < 1e9 or (value == 0 and action.kind != "interval"):
-            raise SourceError(f"{action.kind} cannot be {value}")
-        if action.kind == "exposure":
-            cameras = self.session.devices.cameras
-            set_exposure(self._core, cameras, value)
-            self._exposure_ms = max(float(self._core.get_exposure(camera)) for camera in cameras)
-            return f"the exposure is {self._exposure_ms:g} ms"
-        if action.kind == "interval":
-            self._interval_ms, self._due = value, 0.0
-            return f"a frame every {value:g} ms" if value else "frames as fast as the exposure allows"
-        if self._interval_ms <= self._exposure_ms:
-            return "frames come as fast as the exposure allows already"
-        self._burst += round(value)
-        return f"a burst of {round(value)} frames"
+        plan = self._plan
+        if plan.is_fast:
+            plan.count(self._drain.sequence(plan.limit, plan.exposure_ms))
+        elif plan.is_due():
+            self._drain.snap()
+            plan.count(1)

@@ -185,6 +185,8 @@ class Placer:
             raise SourceError(f"{self._name} has an impossible axis: {rule.time_axis} is {value}")
         if rule.by_number and tag is not None and tag.number is not None:
             counted = self._count(time, tag.camera, tag.number)
+            if counted >= MAX_PLANES:
+                raise SourceError(f"{self._name} has an impossible image number: {tag.number}")
             self.n_moved += counted != time
             time = counted
         return time, column

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquire.blank import is_blank
-from acquire.container import NEVER_WRITTEN
+from acquire.container import NEVER_WRITTEN, TRUNCATED
 from acquire.frame import Frame, SourceError, SourceInfo
 from acquire.layout import Layout
 from acquire.live import RECENT, Action
@@ -142,6 +142,8 @@ class FollowSource:
         while True:
             for written in new:
                 self._assembler.add(written)
+            if ended and (n_lost := self._assembler.n_behind(self._tail.n_nameless)):
+                self._lost[TRUNCATED] += n_lost
             for seq, images in self._assembler.frames(ended=ended):
                 frame = self._frame(seq, images)
                 if self._stop.is_set():

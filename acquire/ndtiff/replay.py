@@ -15,7 +15,7 @@ from acquire.frame import SourceError
 from acquire.ndtiff.axes import GridRule, Placer, find_rule
 from acquire.ndtiff.index import INDEX_NAME, DamagedIndex, StoredImage, parse_index
 from acquire.ndtiff.planes import NDTiffPlanes
-from acquire.ndtiff.stack import Stacks, is_stack, stack_names
+from acquire.ndtiff.stack import Stacks, is_stack, stack_names, stacks_of_one_set
 from acquire.ndtiff.tags import bit_depth, camera_tag, elapsed_s, interval_s, pixel_size_nm, received_s
 from acquire.pages import LostPlane
 from acquire.recording import CUT_OFF, NOT_WRITTEN, Recording, check_promise
@@ -80,7 +80,7 @@ def _read_index(path: Path) -> list[StoredImage]:
 
 def _with_axes(stacks: Stacks, indexed: list[StoredImage]) -> tuple[list[StoredImage], int]:
     """The indexed images and those behind them whose metadata tell their axes; and how many do not."""
-    names = stack_names(stacks.folder)
+    names = stacks_of_one_set(stacks.folder)
     images, n_lost = list(indexed), 0
     last = indexed[-1] if indexed else None
     begin = names.index(last.file) if last is not None and last.file in names else 0

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquire.container import MAX_PIXELS, TRUNCATED
+from acquire.frame import SourceError
 from acquire.ndtiff.index import RGB, StoredImage, valid_axes
 from acquire.pages import OTHER_FORMAT, LostPlane
 from acquire.recording import MISSING_FILE
@@ -29,6 +30,7 @@ _SUMMARY = 2355492
 _TAGS = {256: "width", 257: "height", 273: "offset", 279: "n_bytes", 51123: "metadata"}
 _SAMPLES = 277
 _OPEN_FILES = 4
+_MOST_METADATA = 1 << 26  # bytes; more are promised by damaged files only
 
 
 def is_stack(path: Path) -> bool:
@@ -57,8 +59,8 @@ class Stack:
         if signature != _SIGNATURE or mark != _SUMMARY:
             return None
         try:
-            summary = json.loads(self.bytes(28, length))
-        except ValueError:
+            summary = json.loads(self.bytes(28, min(length, _MOST_METADATA)))
+        except (ValueError, RecursionError):
             return None
         return (summary if isinstance(summary, dict) else {}), first
 
@@ -82,10 +84,10 @@ class Stack:
         (following,) = struct.unpack("<I", entries[-4:])
         if len(found) < len(_TAGS) or found["metadata"] < found["offset"] + found["n_bytes"]:
             return None
-        metadata = self.bytes(found["metadata"], metadata_length)
+        metadata = self.bytes(found["metadata"], min(metadata_length, _MOST_METADATA))
         try:
             tags = json.loads(metadata)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         axes = tags.get("Axes") if isinstance(tags, dict) else None
         one_byte = found["n_bytes"] == found["width"] * found["height"]
@@ -110,7 +112,7 @@ class Stack:
 
     def metadata(self, image: StoredImage) -> bytes:
         """Metadata of an image, JSON; cut where the file is."""
-        return self.bytes(image.metadata_offset, image.metadata_length)
+        return self.bytes(image.metadata_offset, min(image.metadata_length, _MOST_METADATA))
 
     def pixels(self, image: StoredImage) -> NDArray[np.uint16] | NDArray[np.uint8]:
         """Pixels of an image as they are stored, (H, W); raises LostPlane."""
@@ -184,3 +186,11 @@ def stack_names(folder: Path) -> list[str]:
         if match is not None and not path.name.startswith("."):
             numbered.append((match[1], int(match[2] or 0), path.name))
     return [name for _, _, name in sorted(numbered)]
+
+
+def stacks_of_one_set(folder: Path) -> list[str]:
+    """As `stack_names`; raises SourceError where they are of several data sets."""
+    names = stack_names(folder)
+    if len({name.lower().rpartition("ndtiffstack")[0] for name in names}) > 1:
+        raise SourceError(f"{folder} holds several NDTiff data sets; keep each in a folder of its own")
+    return names

@@ -1,6 +1,7 @@
 """The beginning of an NDTiff data set that is being written: waits until it tells what its frames will be."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -8,6 +9,7 @@ from threading import Event
 from acquire.container import check_name
 from acquire.frame import SourceError, SourceInfo
 from acquire.layout import ChannelLayout, Layout, choose_layout
+from acquire.ndtiff.assemble import FARTHEST
 from acquire.ndtiff.axes import GridRule, Placer, find_rule
 from acquire.ndtiff.index import INDEX_NAME, DamagedIndex, IndexTail
 from acquire.ndtiff.planes import check_pixels
@@ -18,6 +20,7 @@ from acquire.ndtiff.tail import DataSetTail, WrittenImage
 POLL_S = 0.01
 # The interval is measured on this many time points, or on fewer when the first is this old.
 _TIMES, _TIMES_S = 5, 1.0
+_LOOK_S = 1.0  # how often it is asked whether something else appears instead of the data set
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +63,22 @@ def folder_to_follow(path: Path) -> Path:
             )
         if path.name == INDEX_NAME or path.is_file():
             return path.parent
-        if path.is_dir() and not stack_names(path) and any(path.glob("*.tif")):
-            raise SourceError(f"{path} holds TIFFs but no NDTiff data set, and only those can be followed")
+        _check_folder(path)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     return path
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse a folder that no data set will begin in; raises SourceError, or OSError."""
+    if not path.is_dir() or stack_names(path) or (path / INDEX_NAME).exists():
+        return
+    if any(path.glob("*.tif")):
+        raise SourceError(f"{path} holds TIFFs but no NDTiff data set, and only those can be followed")
+    inside = sorted(folder.name for folder in path.iterdir() if folder.is_dir() and stack_names(folder))
+    if inside:
+        found = ", ".join(inside[:5]) + (" …" if len(inside) > 5 else "")
+        raise SourceError(f"{path} is no NDTiff data set itself; follow one of its folders: {found}")
 
 
 def wait_for_start(
@@ -88,14 +102,15 @@ def wait_for_start(
         If it cannot be followed, or `stop` was set before it began.
     """
     seen: list[WrittenImage] = []
-    rule = None
+    rule, look_again_s = None, 0.0
     while True:
         new = tail.poll()
         seen += new
         axes = [written.image.axes or {} for written in seen]
         if new:
             rule = find_rule(axes, [camera_tag(written.metadata) for written in seen].__getitem__, name)
-        over = not new and (tail.is_finished(patience_s) or (bool(seen) and tail.idle_s > patience_s))
+        begun = bool(seen) or tail.n_nameless > 0
+        over = not new and (tail.is_finished(patience_s) or (begun and tail.idle_s > patience_s))
         if rule is not None:
             n_times = len({image.get(rule.time_axis, 0) for image in axes})
             age_s = time.monotonic() - seen[0].seen_s
@@ -103,6 +118,10 @@ def wait_for_start(
                 break
         elif over:
             raise SourceError(f"the index of {name} does not tell what its images are")
+        elif time.monotonic() > look_again_s:
+            look_again_s = time.monotonic() + _LOOK_S
+            with suppress(OSError):  # a network drive may be gone for a moment
+                _check_folder(tail.folder)
         if not new and stop.wait(POLL_S):
             raise SourceError(f"stopped before {name} had begun")
     return _start(tail, name, seen, rule, layout, swap, interval_ms)
@@ -110,7 +129,8 @@ def wait_for_start(
 
 def _is_settled(rule: GridRule, layout: Layout, n_times: int, age_s: float, *, interval_known: bool) -> bool:
     """Whether the channels are all known, and the interval; `age_s` is the time since the first image."""
-    if layout in ("auto", "stack") and (n_times < 2 or (rule.by_camera and len(rule.columns) < 2)):
+    alone = rule.by_camera and len(rule.columns) < 2 and n_times < FARTHEST
+    if layout in ("auto", "stack") and (n_times < 2 or alone):
         return False
     return interval_known or n_times >= _TIMES or (n_times >= 2 and age_s > _TIMES_S)
 
@@ -135,6 +155,8 @@ def _start(
         name=name,
     )
     clock, interval = _clock(seen, rule, name)
+    interval = interval_s(tail.summary) if interval is None else interval
+    interval = None if interval is None else interval * fitting.n_times
     if interval_ms is not None:
         clock, interval = "counted", interval_ms / 1000
     n_channels = 1 if fitting.name == "single" else 2
@@ -146,7 +168,7 @@ def _start(
         name=tail.folder.resolve().name,
         shape=(n_channels, height, width),
         n_frames=None,
-        interval_s=interval_s(tail.summary) if interval is None else interval,
+        interval_s=interval,
         pixel_size_nm=pixel_size_nm(first.metadata, tail.summary),
         bit_depth=bits,
         description=(

@@ -9,7 +9,7 @@ from typing import Any
 
 from acquire.frame import SourceError
 from acquire.ndtiff.index import INDEX_NAME, DamagedIndex, IndexTail, StoredImage
-from acquire.ndtiff.stack import Stack, stack_names
+from acquire.ndtiff.stack import Stack, stacks_of_one_set
 
 # A finished stack is followed by the next one at once where there is one; then the index is closed.
 _SETTLE_S = 1.0
@@ -128,13 +128,9 @@ class DataSetTail:
     def _begin_stack(self) -> bool:
         """Open the next stack file; False while there is none, or its header is not written."""
         try:
-            names = stack_names(self.folder)
+            names = stacks_of_one_set(self.folder)
         except OSError:
             return False
-        if len({name.lower().rpartition("ndtiffstack")[0] for name in names}) > 1:
-            raise SourceError(
-                f"{self.folder} holds several NDTiff data sets; keep each in a folder of its own"
-            )
         if len(names) <= self._n_stacks:
             return False
         try:

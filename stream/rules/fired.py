@@ -1,7 +1,7 @@
 """Which calcium events a rule has fired on already: each only once, whichever tracks see it."""
 
 import math
-from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stream.calcium.detector import HEIR_PX
@@ -11,9 +11,9 @@ from stream.results import TrackUpdate
 
 @dataclass(frozen=True, slots=True)
 class _Fired:
-    """An event that a rule fired on: the frame in which it opened, and where it was then, pixels."""
+    """An event that a rule fired on: its track, and where it was then, pixels."""
 
-    opened: int
+    track_id: int
     x: float
     y: float
 
@@ -30,29 +30,34 @@ class FiredEvents:
     def __init__(self, longest_frames: int) -> None:
         self._longest = longest_frames
         self._of_track: dict[int, int] = {}  # frame in which the last one of a living track opened
-        self._recent: deque[_Fired] = deque()
+        self._recent: dict[int, list[_Fired]] = {}  # by the frame in which they opened
 
     def is_new(self, track_id: int, opened: int, x: float, y: float) -> bool:
         """Whether the event of a track, now at x, y (pixels), is a new one; from now on it is not."""
         last = self._of_track.get(track_id)
         self._of_track[track_id] = opened
-        if last is not None:
-            return last != opened
-        if any(self._is_same(other, opened, x, y) for other in self._recent):
+        if last == opened or any(
+            math.hypot(other.x - x, other.y - y) < near
+            for other, near in self._candidates(opened)
+            # What one track sees, one after the other, are different events.
+            if other.track_id != track_id
+        ):
             return False
-        self._recent.append(_Fired(opened, x, y))
+        self._recent.setdefault(opened, []).append(_Fired(track_id, x, y))
         return True
 
     def forget(self, seq: int, tracks: TrackUpdate) -> None:
         """Go on to frame `seq`: what is long over, or at tracks that have ended, is not needed any more."""
         for track_id in (*tracks.died.tolist(), *tracks.dropped.tolist()):
             self._of_track.pop(track_id, None)
-        while self._recent and self._recent[0].opened < seq - self._longest:
-            self._recent.popleft()
+        while self._recent and (first := next(iter(self._recent))) < seq - self._longest:
+            del self._recent[first]
 
-    def _is_same(self, other: _Fired, opened: int, x: float, y: float) -> bool:
-        """As the calcium stage judges: an event that an heir took over, or one that two tracks see."""
-        away = math.hypot(other.x - x, other.y - y)
-        if other.opened == opened:
-            return away < HEIR_PX
-        return away < SAME_EVENT_PX and abs(other.opened - opened) < SAME_EVENT_FRAMES
+    def _candidates(self, opened: int) -> Iterator[tuple[_Fired, float]]:
+        """What may be an event that opened then, and how near it must be for that, pixels.
+
+        As the calcium stage judges: an event that an heir took over, or one that two tracks see.
+        """
+        for frame in range(opened - SAME_EVENT_FRAMES + 1, opened + SAME_EVENT_FRAMES):
+            for other in self._recent.get(frame, ()):
+                yield other, HEIR_PX if frame == opened else SAME_EVENT_PX

@@ -2,6 +2,6 @@
 
 Frames travel on PUSH/PULL (lossless: a bounded queue, the source waits) or PUB/SUB (live: never waits,
 the newest frame wins, every missing `seq` is counted). Start, end and failures travel on a pair of
-DEALER sockets, since PUB drops silently. Between processes, ZeroMQ's own heartbeats tell
+ROUTER and DEALER sockets, since PUB drops silently. Between processes, ZeroMQ's own heartbeats tell
 either side that the other is gone, even while Python is busy; `inproc` has no connections to lose.
 """

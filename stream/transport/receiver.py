@@ -3,15 +3,16 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from threading import Event
 
 import zmq
 
-from acquire.frame import Frame, SourceInfo
+from acquire.frame import SourceInfo
 from stream import wire
 from stream.results import StreamError
+from stream.transport.arrival import Arrival
 from stream.transport.clock_offset import FIRST_PINGS, ClockOffset
 from stream.transport.keys import Keys
 from stream.transport.sockets import (
@@ -32,32 +33,6 @@ LOST_AFTER_S = 10.0
 STOP_GRACE_S = 3.0  # a source that is asked to stop says its end within this time, if it can
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A received frame.
-
-    Attributes
-    ----------
-    sent_ns
-        When the sender handed the frame over; like `frame.arrived_ns` on this computer's wall clock, as
-        far as the offset between the two is known.
-    missing_before
-        Frames missing right before this one.
-    receive_ms
-        What taking it from the socket and decoding it took.
-    """
-
-    frame: Frame
-    sent_ns: int
-    missing_before: int
-    receive_ms: float
-
-    @property
-    def origin_ns(self) -> int:
-        """Where latency begins: its last pixel's arrival at the source, of a recording when it was sent."""
-        return self.sent_ns if self.frame.arrived_ns is None else self.frame.arrived_ns
-
-
 class FrameReceiver:
     """Takes frames from the source. Use: `start`, then `receive` until None; always `close`.
 
@@ -74,7 +49,7 @@ class FrameReceiver:
     Attributes
     ----------
     n_received
-        Frames given out by `receive`.
+        Frames given out by `receive`, and the one that it refused for its shape.
     skipped
         Messages passed over because a newer one was there (live only).
     damaged
@@ -274,6 +249,9 @@ class FrameReceiver:
                 ) from error
             self.damaged += 1
             return None
+        missing = frame.seq - self._next_seq
+        self._next_seq = frame.seq + 1
+        self.n_received += 1
         if self._info is not None and frame.pixels.shape != self._info.shape:
             raise StreamError(
                 f"frame {frame.seq} has shape {frame.pixels.shape}, the source announced {self._info.shape}: "
@@ -283,7 +261,4 @@ class FrameReceiver:
             sent_ns += self.clock.offset_ns
             if frame.arrived_ns is not None:
                 frame = replace(frame, arrived_ns=frame.arrived_ns + self.clock.offset_ns)
-        missing = frame.seq - self._next_seq
-        self._next_seq = frame.seq + 1
-        self.n_received += 1
         return Arrival(frame, sent_ns, missing, (time.perf_counter() - began) * 1e3)

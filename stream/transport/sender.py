@@ -23,9 +23,10 @@ from stream.transport.sockets import (
     bind,
     make_socket,
 )
+from stream.transport.strangers import Strangers
 from stream.transport.watch import Watch
 
-MAX_NOTES = 20  # on strangers, who may come with ever new keys
+BUSY = "the source is busy with another analysis"
 
 
 class FrameSender:
@@ -57,13 +58,15 @@ class FrameSender:
             context, zmq.PUSH if delivery == "lossless" else zmq.XPUB, heartbeats=False
         )
         self._frames.sndhwm = QUEUE_FRAMES[delivery]
-        self._control = make_socket(context, zmq.DEALER)
+        # A router answers whom it means: a DEALER would take turns, should a second analysis call.
+        self._control = make_socket(context, zmq.ROUTER)
+        self._analysis = b""  # the first that calls
         self._watches = (Watch(self._frames), Watch(self._control))
+        self._strangers = Strangers(gate, self._watches)
         self._stop = Event()
         self._listener: Thread | None = None
         self._hush = Event()
         self._problem = ""
-        self._told: set[str] = set()
         self.is_announced = False
         self.n_sent = 0
         self.longest_wait_ms = 0.0
@@ -110,11 +113,10 @@ class FrameSender:
             if stop.is_set():
                 return False
             self._check_presence()
-            self._tell_refused(note)
+            self._strangers.tell(note)
             if time.monotonic() > deadline:
                 raise StreamError(f"the analysis was not there within {timeout_s:.0f} s")
-        if not self._say(wire.Start.of(info, self._delivery), stop):
-            return False
+        self._say(wire.Start.of(info, self._delivery))
         self.is_announced = True
         # Its engine may be built for frames of this shape now, which can take minutes.
         prepared = connected = False
@@ -202,24 +204,19 @@ class FrameSender:
         for socket in (self._frames, self._control):
             socket.close(linger=LAST_WORD_MS)
 
-    def _say(self, message: wire.Control, stop: Event | None = None) -> bool:
-        """Send on the control channel; a DEALER whose peer is gone would block, so this never waits long."""
-        parts = wire.encode_control(message)
-        while True:
-            try:
-                self._control.send_multipart(parts, flags=zmq.NOBLOCK)
-                return True
-            except zmq.Again:
-                if self._gone():
-                    raise StreamError(f"the analysis disappeared after {self.n_sent} frames") from None
-                if stop is not None and stop.is_set():
-                    return False
-                if self._control.poll(POLL_MS, zmq.POLLIN | zmq.POLLOUT) & zmq.POLLIN:
-                    self._read_control()
+    def _say(self, message: wire.Control) -> None:
+        """Send on the control channel, without waiting; what is said to one that is gone is lost."""
+        self._control.send_multipart([self._analysis, *wire.encode_control(message)], flags=zmq.NOBLOCK)
 
-    def _read_control(self) -> wire.Control:
+    def _read_control(self) -> wire.Control | None:
+        """Take a message in; None for one of another analysis, which is turned away."""
+        caller, *parts = self._control.recv_multipart()
+        self._analysis = self._analysis or caller
+        if caller != self._analysis:
+            self._control.send_multipart([caller, *wire.encode_control(wire.Failed(BUSY))], flags=zmq.NOBLOCK)
+            return None
         try:
-            message = wire.decode_control(self._control.recv_multipart())
+            message = wire.decode_control(parts)
         except wire.WireError as error:  # the other side must hear of it too
             self._say(wire.Failed(str(error)))
             raise
@@ -255,16 +252,6 @@ class FrameSender:
         if self._delivery == "live":
             return bool(self._frames.poll(1)) and self._frames.recv().startswith(b"\x01")
         return self.endpoints.frames.startswith("inproc://") or self._watches[0].came()
-
-    def _tell_refused(self, note: Callable[[str], None]) -> None:
-        if self._gate is None:
-            return
-        strangers = self._gate.refused()
-        whys = {why for watch in self._watches if (why := watch.refused())}
-        for text in strangers or [f"a connection was refused: {why}" for why in whys]:
-            if text not in self._told and len(self._told) < MAX_NOTES:
-                self._told.add(text)
-                note(text)
 
     def _check_presence(self) -> None:
         if self._gone():

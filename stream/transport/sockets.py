@@ -22,7 +22,9 @@ Socket = zmq.Socket[bytes]
 # frame, so length costs no latency but lets a stall of 16 frames end with a fresh frame.
 QUEUE_FRAMES: dict[Delivery, int] = {"lossless": 4, "live": 16}
 HEARTBEAT_MS = 1000
-DEAD_AFTER_MS = 5000
+# A process that dies closes its connections, which is noticed at once; silence is for pulled cables, and
+# must outlast one that is only held up for seconds (swapping, a virus scanner, a paused virtual machine).
+DEAD_AFTER_MS = 15000
 POLL_MS = 100
 # A stranger that connects and says nothing is dropped after this; ours need a few round trips.
 HANDSHAKE_MS = 5000

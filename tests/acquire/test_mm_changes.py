@@ -162,3 +162,30 @@ def test_a_changed_acquisition_still_gives_the_frames_that_were_asked_for(micros
         source.act(Action("exposure", exposure_ms))
     watcher.finish()
     assert len(watcher.seqs) == 120 and not source.losses
+
+
+def test_a_camera_that_gives_nothing_any_more_is_noticed(microscope, monkeypatch):
+    """The engine waited for its images for ever."""
+    monkeypatch.setattr("acquire.micromanager.core.SILENT_S", 0.3)
+    source = microscope(exposure_ms=5)
+    watcher = Watcher(source)
+    watcher.wait_for(5)
+    source._backend.core.get_remaining_image_count = lambda: 0
+    watcher.thread.join(5)
+    assert str(watcher.problem).startswith("Demo camera ") and "given no image for 0.3 s" in str(
+        watcher.problem
+    )
+
+
+def test_a_snap_that_gives_no_image_ends_it_with_a_sentence(microscope):
+    """It asked for the next snap again and again."""
+    source = microscope(interval_ms=20, exposure_ms=5)
+    watcher = Watcher(source)
+    watcher.wait_for(3)
+
+    def gone(channel):
+        raise RuntimeError("the camera is gone")
+
+    source._backend.core.raw.get_image = gone
+    watcher.thread.join(5)
+    assert str(watcher.problem) == "imaging failed: the camera is gone"

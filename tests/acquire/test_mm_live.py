@@ -208,15 +208,15 @@ def test_saved_images_are_the_streamed_ones(microscope, tmp_path, capsys):
 
 def test_an_overflow_of_the_cameras_buffer_is_one_sentence(microscope, monkeypatch):
     """Frames that came before it are handed out first."""
-    from acquire.micromanager.python_backend import _Images
+    from acquire.micromanager.engine_images import EngineImages
 
-    pop = _Images.pop
+    pop = EngineImages.pop
 
     def slow(self):
         time.sleep(0.03 if max(self._newest.values(), default=0) >= 10 else 0)
         return pop(self)
 
-    monkeypatch.setattr(_Images, "pop", slow)
+    monkeypatch.setattr(EngineImages, "pop", slow)
     fast = {f"Demo camera {i}-FastImage": 1 for i in (1, 2)}
     source, seqs = microscope(exposure_ms=2, buffer_mb=1, settings=fast), []
     with pytest.raises(SourceError, match=r"buffer_mb: 1\) overflowed") as error:

@@ -239,13 +239,17 @@ def test_a_camera_that_stops_by_itself_ends_it_with_a_sentence():
 
 
 def test_a_camera_that_gives_nothing_any_more_is_noticed(monkeypatch):
-    monkeypatch.setattr("acquire.micromanager.drain.SILENT_S", 0.3)
+    monkeypatch.setattr("acquire.micromanager.core.SILENT_S", 0.3)
     source = open_sequence(exposure_ms=5.0)
     frames = source.frames()
     next(frames)
     source._core.get_remaining_image_count = lambda: 0
+    stop = source._core.stop_sequence_acquisition
+    source._core.stop_sequence_acquisition = lambda *camera: (time.sleep(1), stop(*camera))
+    began = time.monotonic()
     with pytest.raises(SourceError, match=r"Demo camera \d has given no image for 0.3 s"):
         list(frames)
+    assert time.monotonic() - began < 0.9  # before the driver, which may hang, is asked to stop
     source.close()
 
 

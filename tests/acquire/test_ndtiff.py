@@ -17,6 +17,7 @@ from ndstorage.ndtiff_dataset import NDTiffDataset
 from numpy.typing import NDArray
 
 from acquire.frame import Frame, SourceError
+from acquire.ndtiff.follow import follow_source
 from acquire.source import MovieSource, open_source
 
 N, H, W = 7, 9, 14
@@ -121,6 +122,25 @@ def test_layouts(tmp_path: Path) -> None:
     piezo1 = [({"time": t}, MOVIE[t, 0], {}) for t in range(N)]
     two = read(write(tmp_path / "e", piezo1), calcium_path=write(tmp_path / "f", calcium))
     check(two[1], range(N))
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_interval_of_alternating_images_is_that_of_frames(tmp_path: Path, timed: bool) -> None:
+    images = [
+        ({"time": t}, MOVIE[t // 2, t % 2], {"ElapsedTime-ms": 20.0 * t} if timed else {})
+        for t in range(2 * N)
+    ]
+    folder = write(tmp_path, images, {"Interval_ms": 20.0})
+    for source in (
+        open_source(folder, layout="interleaved"),
+        follow_source(folder, layout="interleaved"),
+    ):
+        with closing(source):
+            times = [frame.time_s for frame in source.frames()]
+        assert source.info.interval_s == pytest.approx(0.04)
+        assert times == pytest.approx([0.04 * t for t in range(N)])
+    with closing(open_source(folder, layout="interleaved", interval_ms=50)) as recording:
+        assert recording.info.interval_s == 0.05
 
 
 def test_eight_bits(tmp_path: Path) -> None:
@@ -282,6 +302,10 @@ def test_entry_beyond_the_end_of_the_file(tmp_path: Path) -> None:
         ),
         ([({"time": 0, "channel": c}, MOVIE[0, 0], {}) for c in "abc"], "has 3 channels"),
         ([({"time": 10**9}, MOVIE[0, 0], {}), ({"time": 0}, MOVIE[0, 0], {})], "impossible axis"),
+        (
+            [(a, p, {**m, "ImageNumber": 10**8}) for a, p, m in camera_images([(0, 0), (0, 1)])],
+            "image number",
+        ),
     ],
 )
 def test_refusals(tmp_path: Path, images: list[Image], words: str) -> None:
@@ -290,6 +314,27 @@ def test_refusals(tmp_path: Path, images: list[Image], words: str) -> None:
         open_source(folder)
     assert "\n" not in str(caught.value)
     assert "cell_1" in str(caught.value)
+
+
+def test_several_data_sets_in_one_folder_are_not_mixed(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", two_channels())
+    other = write(tmp_path / "b", two_channels())
+    (other / "cell_NDTiffStack.tif").rename(folder / "other_NDTiffStack.tif")
+    for open_it in (open_source, follow_source):
+        with pytest.raises(SourceError, match="holds several NDTiff data sets"):
+            open_it(folder)
+
+
+def test_metadata_that_are_nested_too_deep(tmp_path: Path) -> None:
+    folder = write(tmp_path, [({"time": t}, MOVIE[t, 0], {"x": "y" * 10_000}) for t in range(N)])
+    (folder / "NDTiff.index").unlink()
+    stack = folder / "cell_NDTiffStack.tif"
+    whole = stack.read_bytes()
+    at = whole.rindex(b"y" * 10_000) - 500
+    begin = whole.index(b"{", at)
+    stack.write_bytes(whole[:begin] + b"[" * (len(whole) - begin))
+    check_single = read(folder)[1]
+    assert [frame.seq for frame in check_single] == list(range(N - 1))
 
 
 def test_what_is_no_movie(tmp_path: Path) -> None:

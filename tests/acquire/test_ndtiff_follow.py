@@ -16,6 +16,7 @@ import pytest
 
 from acquire.frame import Frame, SourceError
 from acquire.live import Action, LiveSource
+from acquire.ndtiff.assemble import FARTHEST
 from acquire.ndtiff.follow import FollowSource, follow_source
 from acquire.source import open_source
 
@@ -367,3 +368,76 @@ def test_more_channels_than_it_began_with(tmp_path: Path) -> None:
         written.image({"time": 6, "z": 1}, expected(6)[0], {"Camera": "A"})
         assert source.info.shape[0] in (1, 2)
     written.close()
+
+
+def test_camera_that_stops_holds_nothing_up(tmp_path: Path) -> None:
+    """What waits for its images is given up and counted, not kept for ever."""
+    written = ByteWriter(tmp_path / "x_1")
+    pixels = np.full((2, 2), 7, np.uint16)
+    for t in range(FARTHEST + 40):
+        for camera in range(2 if t < 5 else 1):
+            written.image({"time": t}, pixels, camera_tags(t, camera))
+    with closing(follow_source(tmp_path / "x_1", interval_ms=20, idle_s=0.5)) as source:
+        frames = source.frames()
+        assert [next(frames).seq for _ in range(5)] == list(range(5))
+        with pytest.raises(SourceError, match="not ended"):
+            next(frames)
+        losses = source.losses
+    assert losses["the other camera's image is missing"] == 35
+    assert sum(losses.values()) == FARTHEST + 35
+    written.close()
+
+
+def test_second_camera_that_never_comes(tmp_path: Path) -> None:
+    """Multi Camera of which one camera is dead: the other one's images are not waited with for ever."""
+    written = ByteWriter(tmp_path / "x_1")
+    for t in range(FARTHEST + 10):
+        tags = camera_tags(t, 0)
+        tags["Multi Camera-CameraChannelIndex"] = tags.pop("Multi-CameraChannelIndex")
+        written.image({"time": t}, np.full((2, 2), 7, np.uint16), tags)
+    with closing(follow_source(tmp_path / "x_1", interval_ms=20)) as source:
+        assert source.info.shape == (1, 2, 2)
+        assert [frame.seq for frame, _ in zip(source.frames(), range(3), strict=False)] == [0, 1, 2]
+    written.close()
+
+
+def test_images_that_the_index_never_tells_are_counted(tmp_path: Path) -> None:
+    written = ByteWriter(tmp_path / "x_1")
+    for t in range(6):
+        for c in range(2):
+            *image, entry = written.pieces({"time": t, "channel": c}, expected(t)[c], {})
+            for piece in image if (t, c) > (2, 0) else (*image, entry):
+                written.write(*piece)
+    written.finish()
+    with closing(follow_source(tmp_path / "x_1", interval_ms=20)) as source:
+        check(list(source.frames()))
+        assert sum(source.losses.values()) == 4
+
+
+def test_unfinished_without_an_index_is_said(tmp_path: Path) -> None:
+    """Killed before the index told anything of the images: there is nothing to wait for."""
+    written = ByteWriter(tmp_path / "x_1")
+    for t in range(3):
+        for piece in written.pieces({"time": t}, expected(t)[0], {})[:-1]:
+            written.write(*piece)
+    with pytest.raises(SourceError, match="does not tell what its images are"):
+        follow_source(tmp_path / "x_1", interval_ms=20, idle_s=0.3)
+    written.close()
+
+
+def test_folders_in_which_no_data_set_will_begin(tmp_path: Path) -> None:
+    """Named by mistake, or something else is written there: waiting would have no end."""
+    ByteWriter(tmp_path / "x_1").close()
+    with pytest.raises(SourceError, match=r"follow one of its folders: x_1$"):
+        follow_source(tmp_path)
+
+    def write_other() -> None:
+        time.sleep(0.3)
+        (tmp_path / "late").mkdir()
+        (tmp_path / "late" / "x_MMStack_Pos0.ome.tif").write_bytes(b"II*\0")
+
+    thread = Thread(target=write_other)
+    thread.start()
+    with pytest.raises(SourceError, match="holds TIFFs but no NDTiff"):
+        follow_source(tmp_path / "late")
+    thread.join()

@@ -279,3 +279,8 @@ def test_what_channel_2_does_not_see_is_told():
     assert registration(transform=np.eye(2, 3)).seen_share() == 1
     shifted = registration(transform=np.array([[1.0, 0, 64], [0, 1, 0]]))
     assert shifted.seen_share() == pytest.approx(0.75)
+
+
+def test_an_image_size_that_cannot_be_takes_no_memory():
+    huge = registration(transform=np.array([[1, 0, 5e5], [0, 1, 0]]), image_size=(1_000_000, 1_000_000))
+    assert huge.seen_share() == pytest.approx(0.5, abs=0.01)

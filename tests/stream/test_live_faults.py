@@ -54,15 +54,15 @@ def check_failed(outcome, run, words, at_least=1):
 
 
 def test_an_overflow_of_the_cameras_buffer(live, monkeypatch):
-    from acquire.micromanager.python_backend import _Images
+    from acquire.micromanager.engine_images import EngineImages
 
-    pop = _Images.pop
+    pop = EngineImages.pop
 
     def slow(self):
         time.sleep(0.03 if max(self._newest.values(), default=0) >= 10 else 0)
         return pop(self)
 
-    monkeypatch.setattr(_Images, "pop", slow)
+    monkeypatch.setattr(EngineImages, "pop", slow)
     settings = {f"Demo camera {i}-FastImage": 1 for i in (1, 2)}
     outcome, run = live(
         microscope__exposure_ms=2.0,

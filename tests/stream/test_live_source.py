@@ -120,6 +120,29 @@ def test_frames_arrive_with_the_time_of_their_last_pixel_and_the_end_with_figure
 
 
 @pytest.mark.timeout(30)
+def test_what_a_stopped_camera_still_has_is_sent_even_when_that_takes_waiting():
+    camera, stop, ends = FakeCamera(), Event(), []
+
+    def send(frame, give_up):
+        """A lossless socket without room gives up when it is told to."""
+        if give_up.is_set():
+            return False
+        sender.n_sent += 1
+        stop.set()
+        camera.queue.close()
+        return True
+
+    sender = SimpleNamespace(
+        n_sent=0, start=lambda *_: True, send=send, finish=lambda *words: ends.append(words)
+    )
+    for seq in range(5):
+        camera.image(seq)
+    status = SimpleNamespace(say=lambda message: None)
+    assert Publisher(camera, sender, "max", status, stop).run() == ""
+    assert ends[0][:3] == (5, {}, STOPPED) and sender.n_sent == 5
+
+
+@pytest.mark.timeout(30)
 def test_a_camera_that_fails_ends_the_stream_with_its_sentence_and_all_frames(published):
     done = []
     taken = Thread(target=lambda: done.extend(receive(published.receiver, 3)))

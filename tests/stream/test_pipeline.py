@@ -4,6 +4,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -199,6 +200,46 @@ def test_an_analysis_that_fails_before_its_first_frame_ends_the_run(
     assert time.monotonic() - began < 30
     expected = "no engine here" if transport == "inproc" else "the analysis ended with exit code 3"
     assert expected in outcome.problem
+    assert outcome.info == {} and not outcome.folder.exists()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [("killed", "the source was killed by signal 9"), ("ctrl-c", ""), ("twice", "by a second Ctrl-C")],
+)
+def test_an_engine_in_preparation_is_not_waited_for_when_no_frame_will_come(settings, tmp_path, end, problem):
+    slow, preparing = tmp_path / "slow_child.py", tmp_path / "preparing"
+    slow.write_text(
+        "import sys, time\n"
+        "from stream import child\n"
+        "from stream.analyser import analyse\n"
+        "from stream.job import Job\n"
+        "def prepare(*settings):\n"
+        f"    open({str(preparing)!r}, 'w').close()\n"
+        "    time.sleep(50)\n"
+        "def slow(job, context, stop): analyse(job, context, stop, prepare)\n"
+        "role = sys.argv[1]\n"
+        "child.run_part(slow if role == 'analysis' else child.part(role), Job.from_json(sys.argv[2]))\n"
+    )
+    supervisor = Supervisor(load_config(options=settings()), child=(sys.executable, str(slow)))
+
+    def break_off():
+        while not preparing.exists():
+            time.sleep(0.05)
+        if end == "killed":
+            supervisor._workers["source"].kill()
+        for _ in range({"ctrl-c": 1, "twice": 2}.get(end, 0)):
+            supervisor._count_signal()
+            time.sleep(0.3)
+
+    thread = Thread(target=break_off)
+    thread.start()
+    began = time.monotonic()
+    outcome = supervisor.run()
+    thread.join()
+    assert time.monotonic() - began < 35
+    assert problem in outcome.problem if problem else not outcome.problem
     assert outcome.info == {} and not outcome.folder.exists()
 
 

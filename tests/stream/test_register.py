@@ -191,6 +191,19 @@ def test_the_command_refuses_before_and_after_the_work(tmp_path, monkeypatch, ca
     assert code == 0 and "only 1 spot is seen" in out and (tmp_path / "a.png").exists()
 
 
+def test_the_yaml_of_live_runs_does_not_start_the_microscope(tmp_path, monkeypatch, capsys):
+    movie = beads()
+    path = write(tmp_path / "beads.tif", movie.reshape(-1, *movie.shape[2:]))
+    for number, source in enumerate(("kind: microscope", "follow: true")):
+        text = f"source: {{{source}}}\ncamera: {{offset: 100}}\noptics: {{pixel_size_nm: {PIXEL_NM}}}\n"
+        (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
+        output = tmp_path / f"{number}.yaml"
+        options = ("-o", output, "--layout", "interleaved", "--config", tmp_path / "run.yaml")
+        code, _, err = run_command(monkeypatch, capsys, "register", path, *options)
+        assert code == 0, err
+        assert largest_error(load_registration(output), affine(192)) < 0.05
+
+
 class Scene:
     """Resting puncta, and calcium at each of them in turn, in a channel that lies elsewhere."""
 
@@ -362,6 +375,26 @@ def test_a_registration_of_nothing_changes_nothing(indicator):
     same = watch(RegisteredCalcium(CalciumDetector(settings), np.eye(2, 3)), *arguments)
     assert repr(plain[:2]) == repr(same[:2])
     np.testing.assert_array_equal(plain[2].dff, same[2].dff)
+
+
+@pytest.mark.parametrize("indicator", ["cytosolic", "tethered"])
+def test_a_channel_that_lies_whole_pixels_away_is_measured_as_before(indicator):
+    """Its pixels are moved in memory, which tells the sign: (+6, -4) is right, the opposite is not."""
+    scene = Scene()
+    images = [CAMERA.to_photons(page[1]) for page in scene.movie()]
+    there = np.stack([np.roll(picture, (-4, 6), (0, 1)) for picture in images])
+    inner = scene.there[((scene.there > 16) & (scene.there < SIDE - 17)).all(axis=1)]
+    settings = CalciumConfig(indicator=indicator)
+    found = []
+    for pictures, shift in ((images, (0, 0)), (there, (6, -4)), (there, (-6, 4))):
+        matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], float)
+        detector = RegisteredCalcium(CalciumDetector(settings), matrix)
+        events, _, last = watch(detector, pictures, inner, inner[0])
+        found.append((sorted((e.track_id, e.onset_frame) for e in events), last.dff))
+    (plain, dff), (right, same), (wrong, _) = found
+    assert len(plain) >= (len(inner) if indicator == "cytosolic" else 1)
+    assert right == plain and len(wrong) < len(plain) / 2
+    np.testing.assert_allclose(same, dff, atol=0.05)
 
 
 @pytest.mark.parametrize("indicator", ["cytosolic", "tethered"])

@@ -110,6 +110,7 @@ def test_no_text_breaks_the_parser(text):
         ("{when: wave, do: interval, value: -1}", "do: interval needs a positive number as value"),
         ("{when: wave, do: burst, value: .inf}", "do: burst needs a positive number as value"),
         ("{when: wave, do: burst, value: 2.5}", "do: burst needs a whole number of frames"),
+        ("{when: wave, do: exposure, value: on}", "rules.0.value in .* is True: it must be what `do` needs"),
         ("{when: wave, do: call}", "do: call needs a function as value, e.g. my_rules.py:on_event"),
         ("{when: wave, do: call, value: my_rules.py}", "do: call needs a function as value"),
         ("{when: wave, do: stop, value: 3}", "do: stop takes no value"),
@@ -121,6 +122,14 @@ def test_a_rule_that_cannot_be_is_refused_when_the_configuration_is_read(tmp_pat
     path = tmp_path / "live.yaml"
     path.write_text(f"rules:\n  - {rule}\n")
     with pytest.raises(ConfigError, match=sentence):
+        load_config(path)
+
+
+@pytest.mark.parametrize("rules", ["wave", "{when: wave}"])
+def test_rules_that_are_no_list_are_told_in_a_users_words(tmp_path, rules):
+    path = tmp_path / "live.yaml"
+    path.write_text(f"rules: {rules}\n")
+    with pytest.raises(ConfigError, match=r"^rules in .* must be a list, each entry begun by a dash$"):
         load_config(path)
 
 
@@ -212,6 +221,10 @@ def test_an_event_that_a_new_track_inherits_or_a_second_one_sees_fires_once():
     assert fire(elsewhere, "calcium event")[0] == [(5, 7), (10, 8)]
     second = [event(5), result(6, [(7, 5, True, False, 10, 20, 5), (9, 6, True, False, 11, 20, 5)])]
     assert fire(second, "calcium event")[0] == [(5, 7)]
+    both = [(7, 100, True, False, 10, 20, 5), (9, 101, True, False, 11, 20, 5)]
+    assert fire([*second, result(100, both[:1]), result(101, both)], "calcium event")[0] == [(5, 7), (100, 7)]
+    apart = [both[0], (9, 100, True, False, 14, 20, 5)]
+    assert fire([*second, result(100, apart)], "calcium event")[0] == [(5, 7), (100, 7), (100, 9)]
 
 
 def test_a_tentative_track_waits_for_its_confirmation():

@@ -84,6 +84,15 @@ def test_a_function_that_kills_its_process_leaves_a_readable_run(configured, tmp
     assert "the source was gone" in set(opened.triggers()["outcome"])
 
 
+def test_a_function_that_asks_for_input_is_told_that_nobody_answers(configured, tmp_path):
+    (tmp_path / "mine.py").write_text("def ask(event): return input('really?')\n")
+    rules = [{"when": "track confirmed", "do": "call", "value": f"{tmp_path / 'mine.py'}:ask", "at_most": 1}]
+    outcome = run(configured(rules, engine__name="wavelet", source__speed=1.0), "ipc")
+    assert outcome.problem == ""
+    assert "lost sys.stdin" in open_run(outcome.folder).triggers()["outcome"][0]
+    assert "Fatal Python error" not in (outcome.folder / "source.log").read_text()
+
+
 def test_a_function_that_cannot_be_imported_ends_the_run_before_it_begins(configured, tmp_path):
     rules = [{"when": "wave", "do": "call", "value": "nowhere.py:f"}]
     outcome = run(configured(rules), "inproc")

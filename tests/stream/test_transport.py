@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 import time
@@ -15,10 +16,10 @@ from stream import wire
 from stream.process import job_endpoints
 from stream.publisher import STOPPED, Publisher
 from stream.results import StreamError
+from stream.transport.clock_offset import ClockOffset
 from stream.transport.receiver import FrameReceiver
 from stream.transport.results import ResultPublisher
 from stream.transport.sender import FrameSender
-from stream.transport.sockets import DEAD_AFTER_MS, HEARTBEAT_MS
 
 INFO = SourceInfo("test", (2, 8, 10), None, 0.01, 100.0, 16, "made by the test")
 
@@ -256,6 +257,7 @@ def test_an_image_of_another_shape_is_refused_in_words(tmp_path):
         receiver.receive()
         with pytest.raises(StreamError, match=r"shape \(1, 8, 10\), the source announced \(2, 8, 10\)"):
             receiver.receive()
+        assert receiver.n_received == receiver.frames_in == 2
         receiver.fail("shape")
         source.join(5)
 
@@ -274,7 +276,6 @@ import numpy as np
 from acquire.frame import Frame, SourceInfo
 from stream.transport.receiver import FrameReceiver
 from stream.transport.sender import FrameSender
-from stream.transport.sockets import DEAD_AFTER_MS, HEARTBEAT_MS
 from stream.transport.sockets import Endpoints
 role, frames, control = sys.argv[1:]
 endpoints = Endpoints(frames, control, "")
@@ -293,6 +294,35 @@ time.sleep(60)
 """
 
 
+def test_a_second_analysis_is_refused_and_takes_nothing_from_the_first(kind, tmp_path):
+    """Both are there before the source listens to them; each hello, ping and end has one address only."""
+    with a_pair(kind, tmp_path, "lossless") as (sender, receiver):
+        late = FrameReceiver(
+            receiver._control.context, sender.endpoints, "lossless", Event(), None, ClockOffset()
+        )
+        refused = []
+
+        def come_late():
+            with pytest.raises(StreamError) as error:
+                late.start(timeout_s=5)
+            refused.append(str(error.value))
+
+        second = Thread(target=come_late)
+        receiver.clock = ClockOffset()
+        receiver._say(wire.Hello(wire.VERSION))
+        time.sleep(0.2)
+        second.start()
+        time.sleep(0.2)
+        source = Source(sender, range(20))
+        receiver.start()
+        assert len(drain(receiver)) == 20
+        source.join(10)
+        second.join(10)
+        late.close()
+    assert source.error is None
+    assert refused == ["the source is busy with another analysis"]
+
+
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 def test_a_killed_analysis_is_noticed_by_the_source(transport, tmp_path):
     context = zmq.Context()
@@ -306,6 +336,29 @@ def test_a_killed_analysis_is_noticed_by_the_source(transport, tmp_path):
         source.join(10)
     assert "the analysis disappeared" in source.error
     assert time.monotonic() - killed < 5
+    sender.close()
+    context.term()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot hold a process up")
+@pytest.mark.timeout(60)
+def test_a_process_that_is_held_up_for_seconds_is_not_taken_for_dead(tmp_path):
+    context = zmq.Context()
+    sender = FrameSender(context, job_endpoints("ipc", str(tmp_path)).stream(), "live")
+    command = [sys.executable, "-c", CHILD.replace("lossless", "live"), "analysis"]
+    with subprocess.Popen(
+        [*command, sender.endpoints.frames, sender.endpoints.control], stdout=subprocess.PIPE
+    ) as child:
+        source = Source(sender, range(100_000), pause_s=0.01)
+        assert child.stdout.readline() == b"five\n"
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(7)
+        child.send_signal(signal.SIGCONT)
+        time.sleep(0.5)
+        assert source.is_alive() and not source.stop.is_set()
+        child.kill()
+        source.join(10)
+    assert "the analysis disappeared" in source.error
     sender.close()
     context.term()
 
@@ -333,12 +386,16 @@ def test_only_this_machine_can_be_bound(tmp_path):
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
-def test_a_consumer_that_stalls_for_longer_than_heartbeats_are_waited_for_loses_nothing(transport, tmp_path):
+def test_a_consumer_that_stalls_for_longer_than_heartbeats_are_waited_for_loses_nothing(
+    transport, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("stream.transport.sockets.HEARTBEAT_MS", 300)
+    monkeypatch.setattr("stream.transport.sockets.DEAD_AFTER_MS", 1500)
     with a_pair(transport, tmp_path, "lossless") as (sender, receiver):
         source = Source(sender, range(60))
         receiver.start()
         receiver.receive()
-        time.sleep((DEAD_AFTER_MS + 2 * HEARTBEAT_MS) / 1000)
+        time.sleep(2.5)
         assert len(drain(receiver)) == 59
         source.join()
     assert source.error is None
