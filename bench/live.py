@@ -17,12 +17,39 @@ from stream.record.run import open_run
 from train.movie import write_sample
 from train.simulation_config import SimulationConfig
 
-RULE = RuleConfig(when="calcium event at a confirmed track with snr > 6", do="mark", name="event")
+EVENT = "calcium event at a confirmed track with snr > 6"
+MARK = (RuleConfig(when=EVENT, do="mark", name="mark"),)
 SEED = 17
+# Side, exposure, engine, how much the analysis is slowed, whether triggers act.
+CASES = (
+    (256, 20.0, "wavelet", 0.0, False),
+    (256, 20.0, "wavelet", 0.0, True),
+    (128, 20.0, "network", 0.0, False),
+    (256, 50.0, "network", 0.0, False),
+    (512, 50.0, "wavelet", 0.0, False),
+    (512, 250.0, "network", 0.0, False),
+    (128, 10.0, "wavelet", 30.0, False),
+)
+
+
+def exposure_rules(exposure_ms: float) -> tuple[RuleConfig, ...]:
+    """Rules that lengthen the exposure when calcium rises, and shorten it when it is over."""
+    ended = "calcium event ended at a confirmed track"
+    return (
+        RuleConfig(when=EVENT, do="exposure", value=exposure_ms + 2, pause_s=1, name="longer"),
+        RuleConfig(when=ended, do="exposure", value=exposure_ms, pause_s=1, name="back"),
+    )
 
 
 def measure(
-    side: int, backend: str, *, exposure_ms: float, n_frames: int, engine: str, slowed_ms: float = 0.0
+    side: int,
+    backend: str,
+    *,
+    exposure_ms: float,
+    n_frames: int,
+    engine: str,
+    slowed_ms: float = 0.0,
+    acts: bool = False,
 ) -> dict[str, Any]:
     """Image `n_frames` of `side`² with two demo cameras; figures of the run.
 
@@ -38,6 +65,8 @@ def measure(
         As `engine.name`.
     slowed_ms
         What the analysis takes longer for each frame.
+    acts
+        Triggers change the exposure, instead of only being marked.
     """
     with tempfile.TemporaryDirectory(prefix="piezo1-bench-") as folder:
         puncta = 100 * side**2 // 256**2
@@ -58,7 +87,9 @@ def measure(
             "output.csv": False,
         }
         slow = (sys.executable, "-m", "bench.slow_child", str(slowed_ms / 1e3))
-        config = load_config(options=options).model_copy(update={"rules": (RULE,)})
+        config = load_config(options=options).model_copy(
+            update={"rules": exposure_rules(exposure_ms) if acts else MARK}
+        )
         outcome = Supervisor(config, child=slow if slowed_ms else CHILD).run()
         run = open_run(outcome.folder)
         frames, triggers = run.frames(), run.triggers()
@@ -69,6 +100,8 @@ def measure(
             "backend": backend,
             "engine": engine,
             "exposure_ms": exposure_ms,
+            "slowed_ms": slowed_ms,
+            "acts": acts,
             "frames_in": counts["frames_in"],
             "frames_out": counts["frames_out"],
             "missing_by_cause": counts["missing_by_cause"],
@@ -80,6 +113,7 @@ def measure(
             "latency_by_stage_ms": run.info["timings"]["stage_ms"],
             "triggers": len(triggers),
             "trigger_latency_ms": _percentiles(triggers["latency_ms"].to_numpy(float)),
+            "newest_latency_ms": _percentiles(triggers["newest_latency_ms"].to_numpy(float)),
             "puncta_per_frame": counts["puncta"] / max(1, counts["frames_out"]),
             "state": run.info["state"],
         }
@@ -99,13 +133,7 @@ def run(json: Path | None, console: Console, n_frames: int = 600, backends: tupl
     """Print hook, latency and losses at 256² and 512², and under an analysis that is too slow."""
     rows = []
     for backend in backends or ("python", "sequence"):
-        for side, exposure_ms, engine, slowed_ms in (
-            (256, 20.0, "wavelet", 0.0),
-            (256, 50.0, "network", 0.0),
-            (512, 50.0, "wavelet", 0.0),
-            (512, 250.0, "network", 0.0),
-            (128, 10.0, "wavelet", 30.0),
-        ):
+        for side, exposure_ms, engine, slowed_ms, acts in CASES:
             row = measure(
                 side,
                 backend,
@@ -113,8 +141,8 @@ def run(json: Path | None, console: Console, n_frames: int = 600, backends: tupl
                 n_frames=n_frames if exposure_ms < 100 else n_frames // 5,
                 engine=engine,
                 slowed_ms=slowed_ms,
+                acts=acts,
             )
-            row["slowed_ms"] = slowed_ms
             rows.append(row)
             _print(row, console)
     save_figures(json, {"live": rows})
@@ -133,7 +161,9 @@ def _print(row: dict[str, Any], console: Console) -> None:
         f"source {row['source']}; longest wait of the publisher {row['longest_wait_ms']:.2f} ms"
     )
     if trigger:
+        newest, what = row["newest_latency_ms"], "exposure changed" if row["acts"] else "marked"
         console.print(
-            f"  {row['triggers']} triggers, last pixel to action p50 {trigger['p50']:.1f}, "
-            f"p99 {trigger['p99']:.1f} ms"
+            f"  {row['triggers']} triggers, last pixel of the event's frame to {what} p50 {trigger['p50']:.1f}, "
+            f"p99 {trigger['p99']:.1f} ms; of the newest frame that was looked at p50 {newest['p50']:.1f}, "
+            f"p99 {newest['p99']:.1f} ms"
         )

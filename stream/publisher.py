@@ -141,6 +141,8 @@ class Publisher:
             # To its end, each frame of a source was either sent or lost by it.
             losses = source.losses
             n_frames = sender.n_sent + sum(losses.values())
+        if sender.is_called_off:
+            self._note("the analysis was ended by its user, or its program died: imaging ends too")
         self._told_s = 0.0
         self._tell(losses)
         sender.finish(n_frames, losses, reason, problem, cpu_ms, figures)

@@ -194,6 +194,11 @@ class PycroSource:
             return SourceError(
                 f"the camera stopped by itself after {self.session.pairer.n_frames} frames; see its log"
             )
+        if isinstance(problem, OSError) and self._config.save is not None:
+            return SourceError(
+                f"raw images cannot be saved in {self._config.save} any more: {problem.strerror or problem}; "
+                "free room there or choose another microscope.save"
+            )
         return SourceError(f"imaging failed: {reason(problem)}")
 
 

@@ -41,6 +41,8 @@ class FrameSender:
     ----------
     endpoints
         Where it listens, with real ports.
+    is_called_off
+        Whether the analysis asked for the end, before anybody here did.
     is_announced
         Whether the analysis has been told of the source, so that it waits for frames or an end.
     n_sent
@@ -68,6 +70,7 @@ class FrameSender:
         self._hush = Event()
         self._problem = ""
         self.is_announced = False
+        self.is_called_off = False
         self.n_sent = 0
         self.longest_wait_ms = 0.0
         try:
@@ -224,6 +227,7 @@ class FrameSender:
             case wire.Ping():
                 self._say(wire.Pong(message.number, time.time_ns(), clock_resolution_ns()))
             case wire.Stop():
+                self.is_called_off = not self._stop.is_set()
                 self._stop.set()
             case wire.Failed():
                 raise StreamError(message.problem)

@@ -490,9 +490,8 @@ def test_a_source_that_is_gone_before_it_answers_is_recorded_as_such(sample, tmp
             pass
 
     monkeypatch.setattr(TriggerServer, "_until_over", until_the_first)
-    opened = run(
-        configured(sample, tmp_path, {}), Microscope(sample / "movie.tif", n_frames=30), tmp_path, "tcp"
-    )
+    config = configured(sample, tmp_path, {}, source={"delivery": "lossless"})
+    opened = run(config, Microscope(sample / "movie.tif", n_frames=30), tmp_path, "tcp")
     assert only(opened)["outcome"] == GONE
     assert opened.info["counts"]["frames_out"] == 30
 

@@ -231,6 +231,7 @@ def test_ctrl_c_on_either_computer_ends_the_run_on_both(two, who):
     assert opened.info["counts"]["missing_by_cause"] == {}
     sent = int(re.search(r"(\d+) frames sent", runs["source"].output())[1])
     assert len(opened.frames()) == sent
+    assert ("the analysis was ended by its user" in runs["source"].output()) == (who == "analysis")
 
 
 @pytest.mark.parametrize("role", ["source", "analysis"])
