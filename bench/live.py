@@ -163,7 +163,7 @@ def _print(row: dict[str, Any], console: Console) -> None:
     if trigger:
         newest, what = row["newest_latency_ms"], "exposure changed" if row["acts"] else "marked"
         console.print(
-            f"  {row['triggers']} triggers, last pixel of the event's frame to {what} p50 {trigger['p50']:.1f}, "
+            f"  {row['triggers']} triggers, last pixel of the event to {what} p50 {trigger['p50']:.1f}, "
             f"p99 {trigger['p99']:.1f} ms; of the newest frame that was looked at p50 {newest['p50']:.1f}, "
             f"p99 {newest['p99']:.1f} ms"
         )
