@@ -85,4 +85,13 @@ class MicroscopeConfig(Section):
             raise ValueError("mode channels needs channel_group and channels")
         if self.scene is not None and self.camera != "demo":
             raise ValueError("scene is for camera: demo only")
+        self._refuse_unused(self.mode != "channels", "mode channels", "channel_group", "channels")
+        self._refuse_unused(self.mode != "two-cameras", "mode two-cameras", "max_skew_ms")
+        self._refuse_unused(self.backend == "java", "backend python or sequence", "folder")
         return self
+
+    def _refuse_unused(self, is_unused: bool, where: str, *names: str) -> None:
+        """What would do nothing is refused, where it is set at all."""
+        for name in names:
+            if is_unused and getattr(self, name) not in (None, 0.0, {}):
+                raise ValueError(f"{name} is for {where}")

@@ -133,7 +133,11 @@ def test_what_a_stopped_camera_still_has_is_sent_even_when_that_takes_waiting():
         return True
 
     sender = SimpleNamespace(
-        n_sent=0, start=lambda *_: True, send=send, finish=lambda *words: ends.append(words)
+        n_sent=0,
+        is_called_off=False,
+        start=lambda *_: True,
+        send=send,
+        finish=lambda *words: ends.append(words),
     )
     for seq in range(5):
         camera.image(seq)
