@@ -1,19 +1,19 @@
 """Imaging through pycromanager, either backend."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from acquire.frame import Frame, SourceError, SourceInfo
+from acquire.frame import Frame, SourceError
 from acquire.layout import ChannelLayout
-from acquire.live import Action
 from acquire.micromanager.config import MicroscopeConfig
 from acquire.micromanager.core import Core, overflow, reason
 from acquire.micromanager.devices import set_exposure
 from acquire.micromanager.feeder import Backend, Feeder
 from acquire.micromanager.plan import Plan
 from acquire.micromanager.session import open_session
+from acquire.micromanager.session_source import SessionSource
 
 END_S = 20.0  # for the engine to end besides the exposure: the camera's last images, and saving
 
@@ -42,7 +42,7 @@ class PycroBackend(Backend, Protocol):
         ...
 
 
-class PycroSource:
+class PycroSource(SessionSource):
     """A pycromanager acquisition as a `LiveSource`.
 
     Parameters
@@ -72,7 +72,6 @@ class PycroSource:
     ) -> None:
         self._backend, self._config = backend, config
         self._open = True
-        self._stopped = False
         try:
             self.session = open_session(backend.core, config, layout, max_frames, scene, self._end)
             if config.save is not None:
@@ -93,21 +92,6 @@ class PycroSource:
         self._thread = threading.Thread(target=self._run, name="acquisition", daemon=True)
         self._started = threading.Event()
 
-    @property
-    def info(self) -> SourceInfo:
-        """As the devices are set."""
-        return self.session.info
-
-    @property
-    def losses(self) -> Mapping[str, int]:
-        """Frames lost on the way, by cause; final after the iteration."""
-        return self.session.losses
-
-    @property
-    def figures(self) -> Mapping[str, float]:
-        """Cost of the hook, and how well the pairs agree."""
-        return self.session.figures
-
     def frames(self) -> Iterator[Frame]:
         """Start imaging and yield the frames; raises SourceError when the camera fails."""
         self._started.set()
@@ -116,23 +100,6 @@ class PycroSource:
             yield from self.session.queue
         finally:
             self.stop()
-
-    def stop(self) -> None:
-        """End the acquisition; `frames` gives what it has and ends."""
-        self._stopped = True
-        self.session.hook.close(cut=True)
-        self._end()
-
-    def act(self, action: Action) -> str:
-        """Stop, or change exposure, interval or burst, from the next frame on."""
-        if action.kind == "stop":
-            self.stop()
-            return "the acquisition ends"
-        return self._plan.act(action)
-
-    def arrived_ns(self, seq: int) -> int | None:
-        """When the last pixel of a recent frame had arrived."""
-        return self.session.queue.arrived_ns(seq)
 
     def close(self) -> None:
         """Stop, wait until the engine has ended, and leave Micro-Manager.
@@ -158,9 +125,6 @@ class PycroSource:
         if self._open:
             self._open = False
             self._backend.close()
-
-    def _end(self) -> None:
-        self._plan.end()
 
     def _expose(self, exposure_ms: float) -> float:
         return set_exposure(self._backend.core, self.session.devices.cameras, exposure_ms)

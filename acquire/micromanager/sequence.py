@@ -13,9 +13,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from acquire.frame import Frame, SourceError, SourceInfo
+from acquire.frame import Frame, SourceError
 from acquire.layout import ChannelLayout
-from acquire.live import Action
 from acquire.micromanager.config import MicroscopeConfig
 from acquire.micromanager.core import new_core, overflow, reason
 from acquire.micromanager.devices import set_exposure
@@ -23,11 +22,12 @@ from acquire.micromanager.drain import Drain
 from acquire.micromanager.plan import Plan
 from acquire.micromanager.saver import Saver
 from acquire.micromanager.session import open_session
+from acquire.micromanager.session_source import SessionSource
 
 END_S = 20.0  # for the camera to end, besides two exposures
 
 
-class SequenceSource:
+class SequenceSource(SessionSource):
     """The camera's sequences and snaps as a `LiveSource`.
 
     Parameters
@@ -72,19 +72,9 @@ class SequenceSource:
         self._thread: threading.Thread | None = None
 
     @property
-    def info(self) -> SourceInfo:
-        """As the devices are set."""
-        return self.session.info
-
-    @property
-    def losses(self) -> Mapping[str, int]:
-        """Frames lost on the way, by cause; final after the iteration."""
-        return self.session.losses
-
-    @property
     def figures(self) -> Mapping[str, float]:
         """Cost of the hook, how well the pairs agree, and raw images that were not saved."""
-        figures = dict(self.session.figures)
+        figures = dict(super().figures)
         if self._saver is not None:
             figures["raw_images_not_saved"] = self._saver.lost
         return figures
@@ -97,22 +87,6 @@ class SequenceSource:
             yield from self.session.queue
         finally:
             self.stop()
-
-    def stop(self) -> None:
-        """End the acquisition; `frames` gives what it has and ends."""
-        self.session.hook.close(cut=True)
-        self._end()
-
-    def act(self, action: Action) -> str:
-        """Stop, or change exposure, interval or burst from the next frame on; numbers go on."""
-        if action.kind == "stop":
-            self.stop()
-            return "the acquisition ends"
-        return self._plan.act(action)
-
-    def arrived_ns(self, seq: int) -> int | None:
-        """When the last pixel of a recent frame had arrived."""
-        return self.session.queue.arrived_ns(seq)
 
     def close(self) -> None:
         """Stop, save what waits, and unload the devices; safe to call twice.
@@ -138,9 +112,6 @@ class SequenceSource:
         if self._open:
             self._open = False
             self._core.unload_all_devices()
-
-    def _end(self) -> None:
-        self._plan.end()
 
     def _expose(self, exposure_ms: float) -> float:
         return set_exposure(self._core, self.session.devices.cameras, exposure_ms)
