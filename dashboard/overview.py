@@ -12,12 +12,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from dashboard.models.colours import OKABE_ITO
+
 Image = NDArray[np.uint16]
 Colours = dict[int, str]
 
-# Okabe & Ito's palette, distinguishable by colour-blind readers; its black is left to the text, and its
-# yellow, which white paper swallows, comes last.
-OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
 FOUND, TRUE = OKABE_ITO[1], OKABE_ITO[0]
 N_TRACES = 6
 MIN_TRACE_STEP = 0.3  # distance between the traces' baselines in ΔF/F0, at least

@@ -12,6 +12,8 @@ from train.simulation_config import SimulationConfig
 # Tests must not depend on a terminal's width or colours.
 os.environ["COLUMNS"] = "300"
 os.environ["NO_COLOR"] = "1"
+# Windows are painted into memory: CI has no screen.
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 
 class RunningMean:

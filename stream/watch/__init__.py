@@ -1,0 +1,1 @@
+"""Watching a run: the analysis' desk and pictures, and the client that dashboards and scripts use."""
