@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from acquire.registration import Registration
 from acquire.registration_fit import WORST_PX, Pairs
-from dashboard.overview import DPI, FOUND, OKABE_ITO
+from dashboard.models.colours import OKABE_ITO
+from dashboard.overview import DPI, FOUND
 from model.registration import resample
 from stream.register import Registered
 from stream.results import StreamError

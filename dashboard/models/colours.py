@@ -28,7 +28,8 @@ def rgb(colour: str) -> Rgb:
 def viridis(n: int = 256) -> NDArray[np.uint8]:
     """Matplotlib's viridis in `n` steps, (n, 3)."""
     shades = np.asarray(colormaps["viridis"](np.linspace(0, 1, n)))[:, :3]
-    return np.rint(shades * 255).astype(np.uint8)
+    steps: NDArray[np.uint8] = np.rint(shades * 255).astype(np.uint8)
+    return steps
 
 
 @dataclass(frozen=True, slots=True)
