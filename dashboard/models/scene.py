@@ -45,10 +45,14 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Tails:
-    """Where tracks came from: straight pieces x0, y0, x1, y1 in pixels (n, 4), and their colours (n, 4)."""
+    """Where tracks came from: straight pieces x0, y0, x1, y1 in pixels (n, 4), and their colours (n, 4).
+
+    `frames` is how many frames they reach back over: fewer than the user wants where it is crowded.
+    """
 
     segments: Segments
     rgba: Rgba
+    frames: int = 0
 
 
 @dataclass(frozen=True, slots=True)
