@@ -1,0 +1,116 @@
+"""The window: images in the middle, panels around them, health always on top."""
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QDockWidget, QLabel, QMainWindow, QScrollArea, QVBoxLayout, QWidget
+
+from dashboard.views.contrast_panel import ContrastPanel
+from dashboard.views.controls import ControlPanel
+from dashboard.views.counters import CountersPanel
+from dashboard.views.event_table import EventPanel
+from dashboard.views.health_bar import HealthBar
+from dashboard.views.histograms import HistogramsPanel
+from dashboard.views.images import ImagePanel
+from dashboard.views.playbar import Playbar
+from dashboard.views.raster import RasterPanel
+from dashboard.views.traces import TracesPanel
+
+LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+FIRST_SIZE = QSize(1600, 900)
+SMALLEST_SIZE = QSize(1000, 600)
+SIDES = (260, 520)  # widths of the panels left and right at first, in a window of that size
+
+
+class DashboardWindow(QMainWindow):
+    """All views; what they show and what users do with them is the controller's.
+
+    Attributes
+    ----------
+    images, playbar, health, traces, events, raster, histograms, counters, controls, contrast
+        The views.
+    docks
+        The panels around the images by name.
+
+    Signals
+    -------
+    closing()
+        The window is about to close.
+    """
+
+    closing = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWindowTitle("PIEZO1 Calcium Tracker")
+        self.setDockNestingEnabled(True)
+        self.health = HealthBar()
+        self.setMenuWidget(self.health)
+        self.images, self.playbar = ImagePanel(), Playbar()
+        middle = QWidget()
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.images, 1)
+        column.addWidget(self.playbar)
+        self.setCentralWidget(middle)
+        self.traces, self.events, self.raster = TracesPanel(), EventPanel(), RasterPanel()
+        self.histograms, self.counters = HistogramsPanel(), CountersPanel()
+        self.controls, self.contrast = ControlPanel(), ContrastPanel()
+        self.docks: dict[str, QDockWidget] = {}
+        self._dock("Numbers", self.counters, LEFT)
+        self._dock("Control", _scrolled(self.controls), LEFT)
+        self._dock("Contrast", _scrolled(self.contrast), LEFT)
+        self._dock("Traces", self.traces, RIGHT)
+        self._dock("Events", self.events, RIGHT)
+        self._dock("Raster", self.raster, RIGHT)
+        self._dock("Histograms", self.histograms, RIGHT)
+        self.setTabPosition(LEFT | RIGHT, self.tabPosition(LEFT).North)
+        self.tabifyDockWidget(self.docks["Control"], self.docks["Contrast"])
+        for other in ("Raster", "Histograms"):
+            self.tabifyDockWidget(self.docks["Events"], self.docks[other])
+        for front in ("Control", "Events"):
+            self.docks[front].raise_()
+        self._status = QLabel()
+        self.statusBar().addWidget(self._status, 1)
+        self.setMinimumSize(SMALLEST_SIZE)
+        self.resize(FIRST_SIZE)
+        self.resizeDocks(
+            [self.docks["Control"], self.docks["Traces"]], list(SIDES), Qt.Orientation.Horizontal
+        )
+        self.resizeDocks([self.docks["Traces"], self.docks["Events"]], [3, 2], Qt.Orientation.Vertical)
+
+    def say(self, text: str) -> None:
+        """Write a sentence at the foot of the window."""
+        self._status.setText(text)
+        self._status.setToolTip(text)
+
+    @property
+    def said(self) -> str:
+        """The sentence at the foot."""
+        return self._status.text()
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+        """Tell that it closes, while everything is still there."""
+        self.closing.emit()
+        super().closeEvent(event)
+
+    def _dock(self, name: str, panel: QWidget, area: Qt.DockWidgetArea) -> None:
+        dock = QDockWidget(name, self)
+        dock.setObjectName(name)  # by which the layout is remembered
+        dock.setWidget(panel)
+        dock.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetMovable
+            | QDockWidget.DockWidgetFeature.DockWidgetFloatable
+        )
+        self.addDockWidget(area, dock)
+        self.docks[name] = dock
+
+
+def _scrolled(panel: QWidget) -> QScrollArea:
+    """A panel that may be higher than its place."""
+    area = QScrollArea()
+    area.setWidget(panel)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return area
