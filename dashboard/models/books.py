@@ -2,6 +2,7 @@
 
 from dashboard.models.correlation import LiveCorrelation
 from dashboard.models.counters import Counters
+from dashboard.models.display import LONGEST_TRACE_S
 from dashboard.models.events import EventBook
 from dashboard.models.histograms import Histograms
 from dashboard.models.history import History
@@ -22,7 +23,7 @@ class Books:
         self.session = session
         self.history = History(HISTORY_S)
         self.tracks = TrackBook(session.pixel_size_nm, session.interval_s)
-        self.traces = TraceBook(session.interval_s, HISTORY_S)
+        self.traces = TraceBook(session.interval_s, LONGEST_TRACE_S)
         self.events = EventBook()
         self.raster = Raster()
         self.histograms = Histograms(session.pixel_size_nm)

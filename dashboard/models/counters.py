@@ -57,8 +57,8 @@ class Counters:
             Counter(
                 "mobile",
                 f"{n_mobile / n_known:.0%} of {n_known}" if n_known else NOT_KNOWN,
-                f"Share of mobile ones (D above {MOBILE_ABOVE_UM2_S:.3f} µm²/s) among the living tracks whose "
-                "class is known. The run's tables correct for misjudged tracks; this does not.",
+                f"Share of mobile ones (D above {MOBILE_ABOVE_UM2_S:.3f} µm²/s) among the living tracks "
+                "whose class is known. The run's tables correct for misjudged tracks; this does not.",
             ),
         ]
         if correlation is None:

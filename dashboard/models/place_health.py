@@ -73,11 +73,12 @@ def recording(seen: Seen) -> Reading:
     if health is None or session is None:
         return Reading(name, NOT_KNOWN, meaning="Where results and raw images go.")
     text = f"results into {session.folder}"
-    if session.kind == "replay":
-        raw = "The raw images are the recording itself."
-    elif session.saves_raw:
+    is_file = session.kind == "replay" or not seen.must_keep_up
+    if session.saves_raw:
         text += f"; raw images into {session.saves_raw}"
         raw = "Raw images are saved by the microscope's side."
+    elif is_file:
+        raw = "The raw images are the recording itself."
     else:
         text += "; raw images not saved"
         raw = "The raw images are gone when the run is over: microscope.save keeps them."

@@ -3,7 +3,8 @@
 What an event needs is known (`stream.calcium.advance`, `stream.calcium.telling`), and how noisy a trace is
 can be seen below zero, where there is nothing but noise. It is approximate: the detector reckons with the
 noise of each frame, which results do not tell, and asks a network where there is one, and where the calcium
-came from. In simulations half of the transients of 1.1 to 1.2 times the height given here are told.
+came from. In simulations of a cytosolic indicator half of the transients of 1.1 to 1.2 times the height given
+here are told; of a tethered one it was not tried.
 """
 
 import math

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.results import Ids
+from stream.results import NO_IDS, Ids
 
 Rows = NDArray[np.intp]
 FREE = -1
@@ -33,7 +33,8 @@ class TraceRows:
         n = min(FIRST_ROWS, most)
         self.ids: Ids = np.full(n, FREE, np.int64)
         self.last = np.full(n, -span, np.int64)
-        self._index()
+        self._sorted_ids: Ids = NO_IDS
+        self._sorted_rows: Rows = np.empty(0, np.intp)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -22,6 +22,7 @@ from dashboard.models.playback import Playback, Position
 from dashboard.models.rates import Rates
 from dashboard.models.scene import Scene
 from stream import wire
+from stream.motion.statistics import MIN_STEPS
 from stream.results import CalciumEvent, FrameResult
 from stream.watch.news import Link, News
 
@@ -198,7 +199,8 @@ class Watched:
             return ()
         tracks = self.books.tracks
         living = tracks.living()
-        return self.books.histograms.view(living.diffusion_um2_s[living.confirmed])
+        is_known = living.confirmed & (living.steps >= MIN_STEPS)  # before, D scatters a lot
+        return self.books.histograms.view(living.diffusion_um2_s[is_known])
 
     def counters(self) -> tuple[Counter, ...]:
         """Numbers at a glance."""

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from stream.cooccurrence.null import Array, Field, Frames, Shifts
 
@@ -209,7 +209,7 @@ def _test(question: str, observed: int, null: list[tuple[int, Counts]]) -> NullT
     n, expected = len(counts), float(counts.mean())
     p_more = (1 + np.count_nonzero(counts >= observed)) / (n + 1)
     p_less = (1 + np.count_nonzero(counts <= observed)) / (n + 1)
-    low, high = _interval(observed, counts)
+    low, high = count_interval(observed, counts)
     tail = 50 * (1 - CONFIDENCE)
     return NullTest(
         question=question,
@@ -227,14 +227,14 @@ def _test(question: str, observed: int, null: list[tuple[int, Counts]]) -> NullT
     )
 
 
-def _interval(observed: int, null: Counts) -> tuple[float, float]:
+def count_interval(observed: int, null: Counts) -> tuple[float, float]:
     """Confidence interval of a count whose variance over its mean is that of the null."""
     spread = float(null.var() / null.mean()) if null.any() else 1.0
     if not spread:  # every shift gives the same, so nothing can be told
         return math.nan, math.nan
     independent, tail = observed / spread, (1 - CONFIDENCE) / 2
-    low = chi2.ppf(tail, 2 * independent) / 2 if observed else 0.0
-    high = chi2.ppf(1 - tail, 2 * independent + 2) / 2
+    low = chdtri(2 * independent, 1 - tail) / 2 if observed else 0.0  # quantiles of χ²
+    high = chdtri(2 * independent + 2, tail) / 2
     return spread * float(low), spread * float(high)
 
 

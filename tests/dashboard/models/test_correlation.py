@@ -74,6 +74,13 @@ def test_shifts_are_those_of_the_finished_runs_test(make_result):
     share = math.pi * (250 / PIXEL_NM) ** 2 / side**2
     assert hit[0] == pytest.approx(share, abs=4 * math.sqrt(share / N_SHIFTS))
     assert (hit[1:tiles] == 0).all()
+    # Shifts reach all of the tile alike: whatever corner the punctum is in, as many land there.
+    near, far = 0.15 * side, 0.85 * side
+    for corner in ((near, near), (near, far), (far, near), (far, far)):
+        live.clear()
+        live.add(make_result(1, track_ids=[0], x=corner[:1], y=corner[1:]))
+        live.add(make_result(2, 0, transients=[transient(0, 1, 12, 12)]))
+        assert live._judged[0].shifted.mean() == pytest.approx(share, abs=0.02)
     # The same tile is shifted in the same way each time, another place in it lands as far apart as before.
     xy = np.array([[1000.0, 2000.0], [1100.0, 2100.0]])
     low, high = -PIXEL_NM / 2, (SIDE - 0.5) * PIXEL_NM
@@ -137,6 +144,7 @@ def test_it_stays_small_and_forgets(make_result):
     assert live._n_puncta == 50 * KEPT_FRAMES
     many = [transient(number + k, 1999, 30, 30) for k in range(10 * MOST_AT_ONCE)]
     before = live.view()
+    assert before.expected == np.mean(np.sum([j.shifted for j in live._judged], axis=0)) > 0
     live.add(make_result(2000, 50, transients=many, time_s=20.0))
     assert live.view() is not before
     live.add(make_result(2001, 50, time_s=1e6))  # an hour's silence

@@ -162,8 +162,10 @@ def test_gpu_queue_recording_and_this_window(look):
     assert (now.level, now.word) == ("caution", "leaves results out")
     assert "know nothing of that" in " ".join(now.meaning.split())
     assert look(saves_raw="D:/raw")["recording"].text.endswith("; raw images into D:/raw")
-    replayed = look(kind="replay", delivery="lossless")["recording"]
-    assert replayed.text == "results into runs/made_by_hand" and "recording itself" in replayed.meaning
+    for kind in ("replay", "simulation"):
+        replayed = look(kind=kind, delivery="lossless")["recording"]
+        assert replayed.text == "results into runs/made_by_hand" and "recording itself" in replayed.meaning
+    assert look(kind="simulation")["recording"].text.endswith("raw images not saved")  # demo cameras
     assert "assumed 108 nm" in look(notes=["assumed 108 nm"])["engine"].meaning
 
 

@@ -50,7 +50,9 @@ def test_a_report_counts_once_and_one_without_health_not_at_all(make_report):
     rates.hear(first)
     for _ in range(50):
         rates.hear(first)
-    rates.hear(make_report(12, 300, 400))
+    second = make_report(12, 300, 400)
+    for _ in range(50):
+        rates.hear(second)
     assert rates.view(0).frames_in == 150
     assert len(rates._told) == 2
     nothing = wire.Report(99, "a", "preparing", "", 0, "", "", None, None)
