@@ -10,7 +10,7 @@ import typer
 from bench import commands as bench_commands
 from commands.making import export, simulate, train
 from commands.results import cooccurrence, evaluate, recover, refine
-from commands.runs import demo, live, replay
+from commands.runs import dashboard, demo, live, replay
 from commands.setting_up import doctor, keys, register
 from commands.shared import fail
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     # The guide writes options with underscores; both spellings work.
     context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
-RUNS = (demo, replay, live)
+RUNS = (demo, replay, live, dashboard)
 RESULTS = (evaluate, refine, cooccurrence, recover)
 MAKING = (simulate, train, export)
 SETTING_UP = (register, keys, doctor)
@@ -68,6 +68,7 @@ def _exit_code(error: Exception) -> int | None:
     """Exit code of an expected error, None for a bug."""
     from acquire.frame import SourceError
     from bench.outputs import OutputError, UsageError
+    from dashboard.screen import NoWindowError
     from model.engines.base import ModelError
     from stream.config import ConfigError
     from stream.results import StreamError
@@ -77,7 +78,7 @@ def _exit_code(error: Exception) -> int | None:
     if isinstance(error, ConfigError | FitConfigError | UsageError):
         return 2
     of_a_training = SimulationError | CheckpointError | TrainingError
-    failures = SourceError | ModelError | StreamError | OutputError | of_a_training
+    failures = SourceError | ModelError | StreamError | OutputError | NoWindowError | of_a_training
     return 1 if isinstance(error, failures) else None
 
 

@@ -61,6 +61,17 @@ def live(
 
 
 @app.command()
+def dashboard(
+    json: Json = None,
+    rounds: Annotated[int, typer.Option(min=1, help="how often it is opened and closed")] = 4,
+) -> None:
+    """The dashboard at 2 × 512² and 100 frames/s: CPU time a redraw, and what the run notices of it."""
+    from bench.dashboard import run
+
+    run(json, out, rounds)
+
+
+@app.command()
 def memory(json: Json = None) -> None:
     """Peak memory for 500 frames, 5,000 frames and a 4 GB BigTIFF (needs 5 GB of disk)."""
     from bench.memory import run

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.camera import Camera
-from model.engines.base import Engine, RawFrame
+from model.engines.base import Engine, RawFrame, Threshold
 from model.engines.choose import EngineSettings, choose_engine
 from model.localizations import Localizations
 from stream import child
@@ -33,6 +33,20 @@ class SlowEngine:
     def window(self) -> int:
         """As the engine behind."""
         return self._engine.window
+
+    @property
+    def uses_gpu(self) -> bool:
+        """As the engine behind."""
+        return self._engine.uses_gpu
+
+    @property
+    def threshold(self) -> Threshold:
+        """As the engine behind."""
+        return self._engine.threshold
+
+    def use_threshold(self, value: float) -> None:
+        """Take another detection threshold."""
+        self._engine.use_threshold(value)
 
     def use_camera(self, camera: Camera) -> None:
         """Take another camera."""

@@ -1,4 +1,4 @@
-"""Commands that run the stream: demo, replay, live."""
+"""Commands that run the stream, and the one that watches it: demo, replay, live, dashboard."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,17 +7,42 @@ import typer
 
 from commands.shared import Config, Sets, fail, out
 
+WithDashboard = Annotated[bool, typer.Option("--dashboard", help="open the dashboard beside it")]
+
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for run and picture")] = Path("runs"),
+    with_dashboard: WithDashboard = False,
 ) -> None:
     """Replay a small simulated movie through the live stream, and judge the result against the truth.
 
-    Needs no GPU, no microscope and no data. Example: `piezo1 demo`
+    Needs no GPU, no microscope and no data. Example: `piezo1 demo`, or to watch it `piezo1 demo --dashboard`
     """
     from dashboard.demo import run_demo
 
-    run_demo(output, out)
+    run_demo(output, out, with_dashboard=with_dashboard)
+
+
+def dashboard(
+    connect: Annotated[
+        str | None,
+        typer.Option(help="address of a run, e.g. tcp://192.168.1.20:5610; left out: runs on this computer"),
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="folder with this computer's keys, for a run on another one")
+    ] = None,
+) -> None:
+    """Watch a run: images, tracks, calcium, delays and losses; it may be opened and closed at any time.
+
+    Example: `piezo1 dashboard`; a run on another computer: `piezo1 dashboard --connect tcp://192.168.1.20:5610
+    --keys keys/`
+    """
+    from dashboard.screen import check_window
+
+    check_window()
+    from dashboard.app import open_dashboard
+
+    raise SystemExit(open_dashboard(connect, keys))
 
 
 def replay(
@@ -44,12 +69,14 @@ def replay(
     one_process: Annotated[
         bool, typer.Option("--one-process", help="threads and inproc sockets instead of processes")
     ] = False,
+    with_dashboard: WithDashboard = False,
 ) -> None:
     """Replay a recording through the live stream into a run folder.
 
     Example: `piezo1 replay movie.tif --pixel-size-nm 108`
     Beside a running acquisition that saves NDTiff: `piezo1 replay data/cell_1 --follow`
     """
+    from dashboard.launch import DashboardLauncher
     from dashboard.terminal import RunBar, report
     from stream.load import load_config
     from stream.pipeline import Supervisor
@@ -77,7 +104,10 @@ def replay(
     if settings.source.follow and path is not None and not path.exists():
         out.print(f"waiting for {path} to appear (Ctrl-C ends it)", markup=False)
     bar = RunBar(out, "replay")
-    supervisor = Supervisor(settings, transport="inproc" if one_process else None, on_status=bar.update)
+    if with_dashboard and one_process:
+        fail("a dashboard is a process of its own: leave --one-process or --dashboard out", 2)
+    on_status = DashboardLauncher(bar.update).update if with_dashboard else bar.update
+    supervisor = Supervisor(settings, transport="inproc" if one_process else None, on_status=on_status)
     with bar:
         outcome = supervisor.run()
     report(out, outcome.folder, outcome.info, outcome.problem)
@@ -106,6 +136,7 @@ def live(
     engine: Annotated[str | None, typer.Option(help="auto, network or wavelet")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for run folders")] = None,
     name: Annotated[str | None, typer.Option(help="name of the run folder")] = None,
+    with_dashboard: WithDashboard = False,
 ) -> None:
     """Image with Micro-Manager and analyse every frame while it images; Ctrl-C ends the run.
 
@@ -125,6 +156,7 @@ def live(
         "output.name": name,
     }
     given = {key: value for key, value in options.items() if value is not None}
-    outcome = run_live(live_config(config, sets or (), given, demo=camera == "demo"), out)
+    settings = live_config(config, sets or (), given, demo=camera == "demo")
+    outcome = run_live(settings, out, with_dashboard=with_dashboard)
     if outcome.problem:
         fail(outcome.problem, 1)

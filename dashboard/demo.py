@@ -5,6 +5,7 @@ from pathlib import Path
 import tifffile
 from rich.console import Console
 
+from dashboard.launch import DashboardLauncher
 from dashboard.overview import save_overview
 from dashboard.terminal import RunBar
 from stream.load import load_config
@@ -18,13 +19,17 @@ from train.truth import load_truth
 SAMPLE = Path(__file__).parent / "demo_sample"
 
 
-def run_demo(output: Path, console: Console) -> None:
+def run_demo(output: Path, console: Console, *, with_dashboard: bool = False) -> None:
     """Replay the shipped sample into a new run folder below `output`, judge and draw it.
+
+    With a dashboard it goes as slowly as the movie was recorded, so that there is something to watch.
 
     Raises
     ------
     SimulationError, ConfigError, StreamError
         If the run cannot be written or fails.
+    NoWindowError
+        If a dashboard is wanted and no window can be opened here.
     """
     truth = load_truth(SAMPLE)
     # The camera and the PSF are known here, as a lab knows its own; everything else is found.
@@ -36,10 +41,13 @@ def run_demo(output: Path, console: Console) -> None:
             "camera.read_noise_e": truth.camera.read_noise_e,
             "optics.psf_sigma_nm": float(truth.puncta["psf_sigma_nm"].iloc[0]),
             "output.folder": output,
+            "source.speed": "realtime" if with_dashboard else "max",
         }
     )
-    with RunBar(console, "replay") as run_bar:
-        outcome = Supervisor(config, on_status=run_bar.update).run()
+    run_bar = RunBar(console, "replay")
+    on_status = DashboardLauncher(run_bar.update).update if with_dashboard else run_bar.update
+    with run_bar:
+        outcome = Supervisor(config, on_status=on_status).run()
     if outcome.problem:
         raise StreamError(outcome.problem)
     if outcome.info.get("state") != "finished":

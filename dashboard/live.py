@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from dashboard.demo import SAMPLE
+from dashboard.launch import DashboardLauncher
 from dashboard.terminal import RunBar, report
 from stream.config import ConfigError, RunConfig
 from stream.load import load_config
@@ -64,16 +65,24 @@ def demo_defaults() -> dict[str, Any]:
     }
 
 
-def run_live(config: RunConfig, console: Console) -> RunOutcome:
+def run_live(config: RunConfig, console: Console, *, with_dashboard: bool = False) -> RunOutcome:
     """Image and analyse until the end, Ctrl-C or an error; says how it went.
 
     Raises
     ------
     ConfigError, ModelError
         If nothing could be started.
+    NoWindowError
+        If a dashboard is wanted and no window can be opened here.
     """
     bar = RunBar(console, "demo" if config.microscope.camera == "demo" else "live")
-    supervisor = Supervisor(config, on_status=bar.update)
+    if with_dashboard and config.network.role == "source":
+        raise ConfigError(
+            "this computer only images (network.role source), and dashboards watch the analysis: open one "
+            "with `piezo1 dashboard --connect`, see the section dashboards of the analysis' configuration"
+        )
+    on_status = DashboardLauncher(bar.update).update if with_dashboard else bar.update
+    supervisor = Supervisor(config, on_status=on_status)
     with bar:
         outcome = supervisor.run()
     report(console, outcome.folder, outcome.info, outcome.problem)

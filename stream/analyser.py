@@ -1,41 +1,38 @@
 """The analysis' process: receives frames, runs the stages, records and publishes every result."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
-from acquire.frame import SourceInfo
-from model.camera import Camera
-from model.engines.base import Engine
 from model.engines.choose import choose_engine, warm_up
 from stream import wire
 from stream.analysis import Analysis
-from stream.conditions import Conditions, oddities, resolve_conditions
-from stream.config import EngineConfig, RunConfig
+from stream.conditions import resolve_conditions
+from stream.config import RunConfig
 from stream.job import Job
+from stream.missing import Missing
 from stream.network import clocks_differ, network_keys, waiting_for
+from stream.prepare import MakeEngine, prepare, ready_engine
 from stream.problems import in_words
 from stream.publisher import STOPPED
-from stream.record.provenance import RunStart
 from stream.record.recorder import Recorder
 from stream.results import FrameResult
 from stream.rules.triggering import Triggering
-from stream.rules.watch import never_firing
 from stream.status import Bound, Done, Note, Progress, StatusSender
 from stream.transport.arrival import Arrival
 from stream.transport.clock_offset import ClockOffset
 from stream.transport.receiver import FrameReceiver
 from stream.transport.results import ResultPublisher
 from stream.transport.sockets import Context
-from stream.warm_up import warm_up_stages
+from stream.watch.outlets import open_outlets
+from stream.watch.service import Watching
+from stream.watch.session import text
 
 PROGRESS_S = 0.1
 PATIENCE_S = 60.0  # with a source that was started beside the analysis
@@ -43,9 +40,6 @@ NO_PUNCTA = (
     "no punctum was found in any frame: check the channel layout, camera.offset, optics.psf_sigma_nm "
     "and the engine's threshold"
 )
-PASSED_OVER = "passed over for a newer frame"
-MakeEngine = Callable[[EngineConfig, Camera, float, NDArray[np.float64] | None], Engine]
-"""Makes an engine from its settings, the camera, the PSF's σ in pixels and the registration's transform."""
 
 
 def analyse(job: Job, context: Context, stop: Event, make_engine: MakeEngine = choose_engine) -> None:
@@ -58,11 +52,12 @@ def analyse(job: Job, context: Context, stop: Event, make_engine: MakeEngine = c
     status = StatusSender(context, job.endpoints.status)
     problem = ""
     try:
-        config = job.run_config()
+        config, folder = job.run_config(), Path(job.run_folder)
         with ExitStack() as cleanup:
             keys = network_keys(config.network)
-            publisher = ResultPublisher(context, job.endpoints.results, job.endpoints.uplink, keys)
-            cleanup.callback(publisher.close)
+            outlets = open_outlets(config, context, job.endpoints, keys, lambda text: status.say(Note(text)))
+            cleanup.callback(outlets.close)
+            publisher = outlets.results
             receiver = FrameReceiver(
                 context,
                 job.endpoints.stream(),
@@ -74,15 +69,19 @@ def analyse(job: Job, context: Context, stop: Event, make_engine: MakeEngine = c
             cleanup.callback(receiver.close)
             triggering = Triggering(config, context, job.endpoints.triggers, publisher, keys)
             cleanup.callback(triggering.close)
-            status.say(Bound("analysis", results=publisher.endpoint))
+            watching = Watching(outlets, folder, config.dashboards.keys, status)
+            cleanup.callback(watching.close)
+            status.say(Bound("analysis", results=publisher.endpoint, desk=watching.endpoint))
+            analyser = Analyser(
+                config, folder, receiver, publisher, triggering, watching, status, make_engine
+            )
             try:
                 warm_up(config.engine)
-                folder = Path(job.run_folder)
-                analyser = Analyser(config, folder, receiver, publisher, triggering, status, make_engine)
                 problem = analyser.run()
             except Exception as error:
                 problem = in_words(error, "analysis")
                 receiver.fail(problem)
+            publisher.publish_over(wire.RunOver(text(analyser.state), text(str(folder)), text(problem)))
     except Exception as error:
         problem = in_words(error, "analysis")
     finally:
@@ -91,7 +90,13 @@ def analyse(job: Job, context: Context, stop: Event, make_engine: MakeEngine = c
 
 
 class Analyser:
-    """One run: what arrives goes through the stages into the recorder and to subscribers."""
+    """One run: what arrives goes through the stages into the recorder and to subscribers.
+
+    Attributes
+    ----------
+    state
+        How the run ended, as `run.json` says; empty before.
+    """
 
     def __init__(
         self,
@@ -100,6 +105,7 @@ class Analyser:
         receiver: FrameReceiver,
         publisher: ResultPublisher,
         triggering: Triggering,
+        watching: Watching,
         status: StatusSender,
         make_engine: MakeEngine,
     ) -> None:
@@ -108,12 +114,15 @@ class Analyser:
         self._receiver = receiver
         self._publisher = publisher
         self._triggering = triggering
+        self._watching = watching
+        self._missing = Missing(receiver)
         self._newest_seq = 0
         self._status = status
         self._make_engine = make_engine
         self._progress = Progress(0, None, 0, 0, 0.0)
         self._told_s = 0.0
         self._n_puncta = 0
+        self.state = ""
 
     def run(self) -> str:
         """Analyse until the source ends or something fails; gives the problem, empty if there was none.
@@ -125,81 +134,52 @@ class Analyser:
         Exception
             What happens before the first frame, or when the results cannot be written.
         """
-        receiver = self._receiver
+        receiver, watching = self._receiver, self._watching
         remote = self._config.network.role == "analysis"
+        wait = waiting_for("source", self._config.network) if remote else "waiting for the source"
         if remote:
-            self._status.say(Note(waiting_for("source", self._config.network)))
+            self._status.say(Note(wait))
+        watching.doing("waiting", wait)
         info = receiver.start(timeout_s=None if remote else PATIENCE_S)
         if info is None:
             return ""
+        watching.doing("preparing", f"preparing the engine for {info.shape[2]} × {info.shape[1]} pixels")
         conditions = resolve_conditions(self._config, info)
-        engine = self._ready_engine(info, conditions)
+        engine = ready_engine(self._config, info, conditions, self._make_engine)
+        watching.doing("waiting", f"ready: waiting for the first frame of {info.name}")
         first = receiver.receive()
         if first is None:
             return receiver.end.problem if receiver.end else ""
         self._progress = replace(self._progress, n_total=info.n_frames)
-        recorder, analysis = self._prepare(info, conditions, first, engine)
+        run = prepare(self._config, info, conditions, engine, first.frame, self._folder)
+        recorder, analysis = run.recorder, run.analysis
+        for note in run.notes:
+            self._status.say(Note(note))
         self._triggering.begin(conditions)
+        watching.begin(run.session, analysis, recorder, receiver)
+        watching.doing("running", f"analysing {info.name}")
         problem = ""
         try:
             arrival: Arrival | None = first
             while arrival is not None:
                 self._newest_seq = arrival.frame.seq
+                watching.take(arrival.frame)
                 self._record(recorder, analysis.step(arrival))
+                watching.serve(self._progress.n_out)
                 arrival = receiver.receive(when_idle=partial(self._rest, recorder))
         except Exception as error:
             problem = in_words(error, "analysis")
             receiver.fail(problem)
+        why = problem or f"the source has ended ({receiver.end.reason if receiver.end else STOPPED})"
         if problem or remote:  # told now: the tables of a long run take their time
-            why = problem or f"the source has ended ({receiver.end.reason if receiver.end else STOPPED})"
             self._status.say(Note(f"{why}; finishing the run"))
         try:
             self._record(recorder, analysis.flush())
         except Exception as error:
             problem = problem or in_words(error, "analysis")
         self._status.say(self._progress)
+        watching.finishing(f"{why}; writing the tables", self._progress.n_out)
         return self._finish(recorder, analysis, problem)
-
-    def _ready_engine(self, info: SourceInfo, conditions: Conditions) -> Engine:
-        """An engine for the source's frames, before the first one tells what is assumed of the camera."""
-        nothing = np.zeros(info.shape[1:], np.uint16)
-        camera, _ = self._config.camera.camera(nothing, info.bit_depth)
-        registered = conditions.registration.transform if conditions.registration else None
-        engine = self._make_engine(self._config.engine, camera, conditions.psf_sigma_px, registered)
-        engine.prepare(*info.shape[1:])
-        warm_up_stages(self._config, info.shape[0] == 2 and self._config.calcium.enabled)
-        return engine
-
-    def _prepare(
-        self, info: SourceInfo, conditions: Conditions, first: Arrival, engine: Engine
-    ) -> tuple[Recorder, Analysis]:
-        config, first_image = self._config, first.frame.pixels[0]
-        camera, assumed = config.camera.camera(first_image, info.bit_depth)
-        if assumed:
-            engine.use_camera(camera)
-        assumptions = (
-            *conditions.assumed,
-            *assumed,
-            *oddities(first_image, camera, info.bit_depth),
-            *never_firing(config.rules, info.shape[0] == 2 and config.calcium.enabled),
-        )
-        notes = [*assumptions, f"engine: {engine.description}"]
-        if conditions.registration is not None:
-            notes.append(f"registration: {conditions.registration.summary()}")
-        for text in notes:
-            self._status.say(Note(text))
-        start = RunStart(
-            config,
-            info,
-            engine.description,
-            camera,
-            conditions.pixel_size_nm,
-            conditions.interval_s,
-            assumptions,
-            engine.window,
-            conditions.registration,
-        )
-        return Recorder(self._folder, start), Analysis(config, info, conditions, camera, engine)
 
     def _record(self, recorder: Recorder, results: Iterable[FrameResult]) -> None:
         for result in results:
@@ -207,6 +187,7 @@ class Analyser:
             recorder.append_triggers(news.fired, news.answers)
             recorder.append(result)
             self._publisher.publish(result)
+            self._watching.show(result.seq)
             self._n_puncta += len(result.localizations)
             self._progress = Progress(
                 self._progress.n_out + 1,
@@ -214,7 +195,7 @@ class Analyser:
                 self._progress.missing + result.missing_before,
                 len(result.localizations),
                 result.latency_ms,
-                self._causes_behind_source(),
+                self._missing.behind_source(),
             )
             now = time.monotonic()
             if now - self._told_s > PROGRESS_S:
@@ -226,6 +207,7 @@ class Analyser:
         news = self._triggering.news()
         recorder.append_triggers(news.fired, news.answers)
         recorder.flush()
+        self._watching.serve(self._progress.n_out)
 
     def _finish(self, recorder: Recorder, analysis: Analysis, problem: str) -> str:
         end = self._receiver.end
@@ -241,31 +223,19 @@ class Analyser:
         recorded = recorder.finish(
             state,
             frames_in=self._receiver.frames_in,
-            missing=self._missing_by_cause(),
+            missing=self._missing.at_the_end(self._progress.n_out),
             warnings=() if self._n_puncta else (NO_PUNCTA,),
             events=events,
             transients=transients,
             source=(_of_source(end) if end else {}) | self._clock_offset(),
             rested=self._triggering.rested,
         )
-        return str(recorded["state"]).removeprefix("failed: ") if recorded["state"] != state else problem
+        self.state = str(recorded["state"])
+        return self.state.removeprefix("failed: ") if self.state != state else problem
 
     def _clock_offset(self) -> dict[str, Any]:
         clock = self._receiver.clock
         return {} if clock is None else {"clock": clock.summary()}
-
-    def _causes_behind_source(self) -> dict[str, int]:
-        receiver = self._receiver
-        causes = {PASSED_OVER: receiver.skipped, "damaged on the way": receiver.damaged}
-        return {cause: count for cause, count in causes.items() if count}
-
-    def _missing_by_cause(self) -> dict[str, int]:
-        """Every missing frame under one cause; what nobody owns up to was lost on the way."""
-        receiver, n_out = self._receiver, self._progress.n_out
-        causes = {**(receiver.end.losses if receiver.end else {}), **self._causes_behind_source()}
-        causes["not analysed, as the run failed"] = receiver.n_received - n_out
-        causes["lost on the way"] = max(0, receiver.frames_in - n_out - sum(causes.values()))
-        return {cause: count for cause, count in causes.items() if count}
 
 
 def _of_source(end: wire.End) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from acquire.frame import SourceInfo
 from model.camera import Camera
-from model.engines.base import Engine
+from model.engines.base import Engine, ModelError, Threshold
 from model.localizations import Localizations
 from stream.calcium.detector import CalciumDetector
 from stream.calcium.registered import RegisteredCalcium
@@ -51,11 +51,58 @@ class Analysis:
             if conditions.registration is not None:
                 self._calcium = RegisteredCalcium(self._calcium, conditions.registration.transform)
         self._pending: dict[int, _Pending] = {}
+        self._next_seq = 0
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether the engine computes on a GPU."""
+        return self._engine.uses_gpu
+
+    @property
+    def detection(self) -> Threshold:
+        """The engine's detection threshold."""
+        return self._engine.threshold
+
+    @property
+    def calcium(self) -> Threshold | None:
+        """What a calcium event begins above; None where the stage is off."""
+        return self._calcium.on_z if self._calcium else None
+
+    @property
+    def first_open_seq(self) -> int:
+        """First frame whose result is not out yet, so that a threshold turned now may change it.
+
+        An engine that looks ahead owes answers for earlier frames than the next one.
+        """
+        return min(self._pending, default=self._next_seq)
+
+    def use_detection(self, value: float) -> None:
+        """Turn the detection threshold, for results that are not out yet.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be turned that far.
+        """
+        self._engine.use_threshold(value)
+
+    def use_calcium(self, value: float) -> None:
+        """Turn what a calcium event begins above; events that are on stay on.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be turned that far, or the calcium stage is off.
+        """
+        if self._calcium is None:
+            raise ModelError("the calcium stage is off: there is no threshold to turn")
+        self._calcium.use_on_z(value)
 
     def step(self, arrival: Arrival) -> Iterator[FrameResult]:
         """Take a frame; yield the results that are ready, in order of `seq`."""
         queue_ms = _since_ms(arrival.sent_ns)
         self._pending[arrival.frame.seq] = _Pending(arrival, queue_ms)
+        self._next_seq = arrival.frame.seq + 1
         began = time.perf_counter()
         answers = self._engine.step(arrival.frame)
         yield from self._link(answers, (time.perf_counter() - began) * 1e3)

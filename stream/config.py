@@ -14,7 +14,7 @@ from acquire.section import NotNegative, Pixels, Positive, Section
 from model.camera import Camera, CameraError
 from model.engines.names import BackendName
 from model.maps import MIN_PROBABILITY
-from stream.config_live import NetworkConfig, RuleConfigs
+from stream.config_live import DashboardsConfig, NetworkConfig, RuleConfigs
 
 
 class ConfigError(Exception):
@@ -215,6 +215,7 @@ class RunConfig(Section):
     microscope: MicroscopeConfig = MicroscopeConfig()
     rules: RuleConfigs = ()
     network: NetworkConfig = NetworkConfig()
+    dashboards: DashboardsConfig = DashboardsConfig()
 
 
 def _load_map(path: Path, key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:

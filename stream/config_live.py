@@ -1,4 +1,4 @@
-"""The sections of a run's YAML that only live imaging has: rules and network (microscope is in acquire)."""
+"""The sections of a run's YAML that only live imaging has (the microscope's is in acquire)."""
 
 import re
 from math import isfinite
@@ -43,6 +43,30 @@ class NetworkConfig(Section):
             raise ValueError(f"role {self.role} needs an address")
         if self.address is not None and not 0 < int(self.address.rpartition(":")[2]) <= 65532:
             raise ValueError("the port must be from 1 to 65532, as the three behind it are used too")
+        return self
+
+
+class DashboardsConfig(Section):
+    """Where dashboards reach the analysis."""
+
+    address: str | None = Field(
+        None,
+        pattern=r"^tcp://[^\s:]+:\d+$",
+        description="where dashboards on other computers call, e.g. tcp://0.0.0.0:5610; the two ports behind "
+        "it are used too; null: dashboards on this computer only",
+    )
+    keys: Path | None = Field(
+        None,
+        description="folder with this computer's keys, made by `piezo1 keys`, and the *.public file of each "
+        "computer that may watch; null: none, which only an address on this computer may do without",
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.address is None and self.keys is not None:
+            raise ValueError("keys need an address: without one only this computer's dashboards can call")
+        if self.address is not None and not 0 < int(self.address.rpartition(":")[2]) <= 65533:
+            raise ValueError("the port must be from 1 to 65533, as the two behind it are used too")
         return self
 
 

@@ -16,6 +16,8 @@ class JobEndpoints(Struct, frozen=True):
     status: str
     triggers: str = ""
     uplink: str = ""  # where results reach the source's computer, if it is another one
+    desk: str = ""  # where dashboards ask and tell the analysis what their users want
+    pictures: str = ""
 
     def stream(self) -> Endpoints:
         """The endpoints of source and analysis."""

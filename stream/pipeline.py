@@ -13,6 +13,7 @@ from model.engines.choose import check_engine
 from stream.child import part
 from stream.conditions import check_camera, resolve_conditions
 from stream.config import ConfigError, RunConfig
+from stream.dashboards import dashboard_endpoints, dashboard_keys
 from stream.job import Job
 from stream.network import network_endpoints, network_keys
 from stream.open_source import open_configured
@@ -31,7 +32,7 @@ from stream.process import (
 from stream.record.run import RUN_JSON, Info, create_run_folder, read_info
 from stream.relay import ResultRelay
 from stream.results import StreamError
-from stream.status import Bound, Done, SourceProgress, Status, StatusReceiver
+from stream.status import Bound, Done, EndWish, SourceProgress, Status, StatusReceiver
 from stream.transport.sockets import Context
 
 POLL_MS = 100
@@ -88,6 +89,7 @@ class Supervisor:
         role = config.network.role
         self._parts: tuple[Role, ...] = ("source", "analysis") if role == "both" else (role,)
         self._keys = network_keys(config.network)
+        dashboard_keys(config)  # a folder that cannot be used is told before anything starts
         if role != "both" and transport == "inproc":
             raise ConfigError(f"network.role {role} needs a process of its own: leave --one-process out")
         self._source_name = "demo" if config.microscope.camera == "demo" else "live"
@@ -115,6 +117,7 @@ class Supervisor:
         self._give_up_at: float | None = None
         self._is_given_up = False
         self._signals = 0
+        self._is_called_off = False  # by a dashboard
         self._sent = SourceProgress(0, {})
         self._folder = Path()
 
@@ -135,6 +138,7 @@ class Supervisor:
             endpoints = job_endpoints(self._transport, sockets)
             status = StatusReceiver(context, endpoints.status)
             endpoints = network_endpoints(self._config.network, endpoints)
+            endpoints = dashboard_endpoints(self._config, endpoints)
             job = Job.of(self._config, str(self._folder), endpoints).at(status=status.endpoint)
             relay = None
             try:
@@ -172,6 +176,11 @@ class Supervisor:
     def _running(self) -> bool:
         return any(worker.alive() for worker in self._workers.values())
 
+    @property
+    def _is_ending(self) -> bool:
+        """Whether somebody asked for the end."""
+        return self._signals > 0 or self._is_called_off
+
     def _follow(self, status: StatusReceiver, job: Job, context: Context) -> bool:
         """Take one message; False when there was none."""
         message = status.receive(POLL_MS)
@@ -184,6 +193,9 @@ class Supervisor:
                 # The analysis starts when the source's ports are known.
                 bound = {"frames": message.frames, "control": message.control, "triggers": message.triggers}
                 self._start("analysis", job.at(**bound), context)
+            case EndWish():
+                # No signal: a Ctrl-C after it is still the first one, which kills nothing.
+                self._is_called_off = True
             case Done():
                 self._done[message.who] = message.problem
         try:
@@ -203,11 +215,11 @@ class Supervisor:
                 worker.kill()
         self._give_up_preparing()
         if len(self._parts) == 1:
-            if self._signals:
+            if self._is_ending:
                 self._workers[self._parts[0]].stop()  # it passes that on to the other computer
             return
         source, analysis = self._workers["source"], self._workers.get("analysis")
-        if self._signals == 1 or (analysis is not None and not analysis.alive()):
+        if self._is_ending or (analysis is not None and not analysis.alive()):
             source.stop()
         if analysis is not None and not source.alive():
             analysis.stop()
@@ -220,7 +232,7 @@ class Supervisor:
     def _give_up_preparing(self) -> None:
         """End an analysis that still prepares its engine, maybe for minutes, when no frame will come."""
         analysis, source = self._workers.get("analysis"), self._workers.get("source")
-        is_pointless = self._signals > 0 or (source is not None and not source.alive())
+        is_pointless = self._is_ending or (source is not None and not source.alive())
         # As soon as there was a frame, it is never hurried: it may be writing the results of hours.
         if analysis is None or not is_pointless or (self._folder / RUN_JSON).exists():
             return
@@ -238,7 +250,7 @@ class Supervisor:
             failed = info["state"].startswith("failed: ")
             problem = info["state"].removeprefix("failed: ") if failed else ""
         elif self._is_given_up and not recorded and "analysis" not in self._done:
-            problem = "" if self._signals else self._done.get("source") or self._first_death
+            problem = "" if self._is_ending else self._done.get("source") or self._first_death
         else:
             problem = self._done.get("analysis") or self._done.get("source") or self._first_death
             if "analysis" in self._workers and "analysis" not in self._done:

@@ -25,6 +25,7 @@ Transport = Literal["ipc", "tcp", "inproc"]
 Role = Literal["source", "analysis"]
 Part = Callable[[Job, Context, Event], None]
 
+WATCHED = ("desk", "results", "pictures")  # endpoints that dashboards call
 CHILD = (sys.executable, "-m", "stream.child")
 
 
@@ -35,11 +36,14 @@ def local_transport() -> Transport:
 
 def job_endpoints(transport: Transport, folder: str) -> JobEndpoints:
     """Endpoints of one run; `folder` is a short private path for sockets (ipc names have ≤ 107 bytes)."""
-    names = ("frames", "control", "results", "status", "triggers")
-    if transport == "tcp":
-        return JobEndpoints(*("tcp://127.0.0.1:*" for _ in names))
-    prefix = f"ipc://{folder}/" if transport == "ipc" else f"inproc://{folder}/"
-    return JobEndpoints(*(prefix + name for name in names))
+    # Dashboards have processes of their own, also where source and analysis are threads of one.
+    outside = local_transport() if transport == "inproc" else transport
+    inner = {name: _endpoint(transport, folder, name) for name in ("frames", "control", "status", "triggers")}
+    return JobEndpoints(**inner, **{name: _endpoint(outside, folder, name) for name in WATCHED})
+
+
+def _endpoint(transport: Transport, folder: str, name: str) -> str:
+    return "tcp://127.0.0.1:*" if transport == "tcp" else f"{transport}://{folder}/{name}"
 
 
 def socket_folder() -> "tempfile.TemporaryDirectory[str]":

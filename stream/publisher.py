@@ -1,13 +1,14 @@
 """The source's process: takes frames at their pace and hands them to the analysis."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from threading import Event
 from typing import Literal
 
 from acquire.frame import Frame, Source, SourceError
 from acquire.live import LiveSource
+from stream.config import RunConfig
 from stream.job import Job
 from stream.network import network_keys, waiting_for
 from stream.open_source import open_configured
@@ -29,14 +30,22 @@ TOLD_EVERY_S = 0.2
 PATIENCE_S = 300.0  # with an analysis that was started beside the source
 
 
-def publish(job: Job, context: Context, stop: Event) -> None:
-    """Run the source's side of a job to its end; every problem is told, none is raised."""
+def publish(
+    job: Job,
+    context: Context,
+    stop: Event,
+    open_source: Callable[[RunConfig, Event], Source] = open_configured,
+) -> None:
+    """Run the source's side of a job to its end; every problem is told, none is raised.
+
+    `open_source` lets benchmarks bring a source of their own.
+    """
     status = StatusSender(context, job.endpoints.status)
     problem = ""
     try:
         config = job.run_config()
         with ExitStack() as cleanup:
-            source = open_configured(config, stop)
+            source = open_source(config, stop)
             cleanup.callback(source.close)
             keys = network_keys(config.network)
             gate = Gate(context, keys) if keys else None
@@ -127,7 +136,8 @@ class Publisher:
                 if not sender.send(frame, impatience):
                     break
                 clock.stop("send")
-                n_frames, losses = frame.seq + 1, source.losses
+                n_frames, losses = frame.seq + 1, dict(source.losses)
+                sender.losses = losses
                 self._tell(losses)
         except StreamError:
             raise

@@ -12,13 +12,14 @@ Who = Literal["source", "analysis"]
 
 
 class Bound(Struct, frozen=True, tag=True):
-    """A process listens; endpoints with their real ports."""
+    """A process listens; endpoints with their real ports. `desk` is where dashboards call, empty without."""
 
     who: Who
     frames: str = ""
     control: str = ""
     results: str = ""
     triggers: str = ""
+    desk: str = ""
 
 
 class Progress(Struct, frozen=True, tag=True):
@@ -48,6 +49,10 @@ class Note(Struct, frozen=True, tag=True):
     text: str
 
 
+class EndWish(Struct, frozen=True, tag=True):
+    """A dashboard asks for the end of the run, as a first Ctrl-C does."""
+
+
 class Done(Struct, frozen=True, tag=True):
     """A process is through; `problem` is empty unless it failed."""
 
@@ -55,7 +60,7 @@ class Done(Struct, frozen=True, tag=True):
     problem: str = ""
 
 
-Status = Bound | Progress | SourceProgress | Note | Done
+Status = Bound | Progress | SourceProgress | Note | EndWish | Done
 
 
 class StatusSender:

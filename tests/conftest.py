@@ -1,5 +1,5 @@
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,15 @@ class RunningMean:
         else:
             self.mean = self.mean + np.float32(max(1 / self.n, BASELINE_RATE)) * (photons - self.mean)
         return self.mean
+
+
+@pytest.fixture(scope="session", autouse=True)
+def announced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Runs of tests are announced here, not where the user's dashboards look."""
+    folder = tmp_path_factory.mktemp("announced")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIEZO1_RUNS", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The contract of every engine: frames in, localizations out, every `seq` answered exactly once."""
 
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,41 @@ SIGMA_LIMITS_PX = (0.3, 10.0)
 
 class ModelError(Exception):
     """An engine cannot be made or cannot take a frame; the message says what, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A threshold that can be turned while frames come.
+
+    Attributes
+    ----------
+    value
+        In force.
+    low, high
+        Its limits, both allowed.
+    unit
+        What it counts in, a word or two for people.
+    """
+
+    value: float
+    low: float
+    high: float
+    unit: str
+
+    def turned(self, value: float) -> Self:
+        """The same threshold at another value.
+
+        Raises
+        ------
+        ModelError
+            If the value is no number within the limits.
+        """
+        if not self.low <= value <= self.high:
+            raise ModelError(
+                f"a threshold of {value:g} is not possible: it must lie between {self.low:g} and "
+                f"{self.high:g} ({self.unit})"
+            )
+        return replace(self, value=value)
 
 
 class RawFrame(Protocol):
@@ -46,6 +82,26 @@ class Engine(Protocol):
     @property
     def window(self) -> int:
         """Frames that each answer is made from: 1, or 3 where the frames beside are looked at too."""
+        ...
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether an NVIDIA GPU does the work now; an engine may go over to the CPU when that fails."""
+        ...
+
+    @property
+    def threshold(self) -> Threshold:
+        """Detection threshold in force, and how far it can be turned."""
+        ...
+
+    def use_threshold(self, value: float) -> None:
+        """Take another detection threshold for the answers to come, those that are owed among them.
+
+        Raises
+        ------
+        ModelError
+            If it lies outside the limits; the threshold stays what it was.
+        """
         ...
 
     def prepare(self, height: int, width: int) -> None:

@@ -7,3 +7,4 @@ BackendName = Literal["auto", "tensorrt", "torch_cuda", "openvino", "onnxruntime
 # In the order in which "auto" tries them. PyTorch on the CPU is a reference, not a choice.
 AUTO = ("tensorrt", "torch_cuda", "openvino", "onnxruntime")
 REFERENCE = "torch"
+GPU_BACKENDS = ("tensorrt", "torch_cuda")

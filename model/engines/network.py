@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from model.camera import Camera
 from model.card import SHIPPED_MODEL, read_model
 from model.engines.backends import first_line, open_session
-from model.engines.base import ModelError, RawFrame
-from model.engines.names import BackendName
+from model.engines.base import ModelError, RawFrame, Threshold
+from model.engines.names import GPU_BACKENDS, BackendName
 from model.engines.window import Found, Shown, Tag, Window
 from model.graph_io import Opening, as_bytes
 from model.localizations import Localizations
 from model.maps import MIN_PROBABILITY
 
 Answers = list[tuple[int, Localizations]]
+HIGH_PROBABILITY = 0.999  # that a threshold can be turned to; three quarters of the demo movie's puncta pass
 TRIAL_SIZE = (48, 48)  # height and width of the image that backends are tried on before the first frame
 
 log = logging.getLogger(__name__)
@@ -73,12 +74,13 @@ class NetworkEngine:
     ) -> None:
         self._path = model or SHIPPED_MODEL
         self._graph, self._card = read_model(self._path)
-        self._threshold = self._card.threshold if threshold is None else threshold
-        if not MIN_PROBABILITY <= self._threshold < 1:
+        chosen = self._card.threshold if threshold is None else threshold
+        if not MIN_PROBABILITY <= chosen < 1:
             raise ModelError(
-                f"engine.threshold is {self._threshold:g}; it must be at least {MIN_PROBABILITY:g} "
+                f"engine.threshold is {chosen:g}; it must be at least {MIN_PROBABILITY:g} "
                 f"and below 1, {self._path.name} was tuned with {self._card.threshold:g}"
             )
+        self._threshold = Threshold(chosen, MIN_PROBABILITY, max(HIGH_PROBABILITY, chosen), "probability")
         self._camera = camera
         self._transform = np.asarray(np.eye(2, 3) if transform is None else transform, np.float32)
         self._backend = backend
@@ -100,7 +102,7 @@ class NetworkEngine:
     def description(self) -> str:
         """Model, backend, device and why it was chosen."""
         return (
-            f"{self._path.stem} network, {self._card.window} frames, threshold {self._threshold:g}, "
+            f"{self._path.stem} network, {self._card.window} frames, threshold {self._threshold.value:g}, "
             f"by {self._session.description} ({'; '.join(self._notes)}){self._caution}"
         )
 
@@ -108,6 +110,20 @@ class NetworkEngine:
     def window(self) -> int:
         """Frames that the network looks at."""
         return self._card.window
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether the backend in use computes on a GPU."""
+        return self._backend_name in GPU_BACKENDS
+
+    @property
+    def threshold(self) -> Threshold:
+        """Least probability of a punctum."""
+        return self._threshold
+
+    def use_threshold(self, value: float) -> None:
+        """Take another detection threshold from the next step on, whose answer is for an earlier frame."""
+        self._threshold = self._threshold.turned(value)
 
     def prepare(self, height: int, width: int) -> None:
         """Open the graph for images of a size, so that the first frame takes no longer than the others."""
@@ -137,7 +153,7 @@ class NetworkEngine:
         # A calcium decoder needs a second channel, whatever it holds.
         pixels = frame.pixels[:n_channels] if len(frame.pixels) >= n_channels else frame.pixels[[0, 0]]
         shown = Shown(as_bytes(pixels), Tag(frame.seq, len(frame.pixels) > 1))
-        return answers + self._run(lambda window: window.show(shown, self._threshold), [shown])
+        return answers + self._run(lambda window: window.show(shown, self._threshold.value), [shown])
 
     def flush(self) -> Answers:
         """Answer for the last frames."""
@@ -149,7 +165,7 @@ class NetworkEngine:
 
     def _finish(self, keep_baseline: bool) -> Answers:
         """Answer for what is owed, and begin a new window."""
-        answers = self._run(lambda window: window.finish(self._threshold), [])
+        answers = self._run(lambda window: window.finish(self._threshold.value), [])
         self._session.restart(keep_baseline)
         self._window = Window(self._session, self._card.window)
         return answers
@@ -165,9 +181,10 @@ class NetworkEngine:
         while True:
             self._give_up_backend(failure)
             try:
-                found = [answer for frame in again for answer in self._window.show(frame, self._threshold)]
+                threshold = self._threshold.value
+                found = [answer for frame in again for answer in self._window.show(frame, threshold)]
                 if not shown:
-                    found += self._window.finish(self._threshold)
+                    found += self._window.finish(threshold)
                 return self._answers([(tag, table) for tag, table in found if tag in owed])
             except Exception as error:
                 failure = error

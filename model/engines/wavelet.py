@@ -4,11 +4,15 @@ import numpy as np
 
 from model.camera import Camera
 from model.crowd import locate_puncta
-from model.engines.base import SIGMA_LIMITS_PX, ModelError, RawFrame
+from model.engines.base import SIGMA_LIMITS_PX, ModelError, RawFrame, Threshold
 from model.engines.scale import Image, scaled_photons, scaled_read_variance
 from model.localizations import Localizations
 from model.mle_fit import BACKGROUND, N_PARAMETERS, PHOTONS, SIGMA, X, Y
 from model.optics import Array
+
+# How far the threshold can be turned. Below, maxima of the noise are most of what is found, and a frame takes
+# many times as long; above, hardly any punctum of the demo movie is left.
+LOW_FACTOR, HIGH_FACTOR = 0.5, 10.0
 
 
 class WaveletEngine:
@@ -47,7 +51,8 @@ class WaveletEngine:
             raise ModelError(f"engine.wavelet_threshold is {threshold:g}; it must be positive, 1 is usual")
         self._camera = camera
         self._sigma = psf_sigma_px
-        self._threshold = threshold
+        low, high = min(LOW_FACTOR, threshold), max(HIGH_FACTOR, threshold)
+        self._threshold = Threshold(threshold, low, high, "std(Wave.F1)")
         self._why = why
         self._variance: Image = np.empty((0, 0), np.float32)
         warm_up()
@@ -56,7 +61,7 @@ class WaveletEngine:
     def description(self) -> str:
         """Method, device and why it was chosen."""
         return (
-            f"wavelet on the CPU: B-spline wavelet maxima above {self._threshold:g} std(Wave.F1), "
+            f"wavelet on the CPU: B-spline wavelet maxima above {self._threshold.value:g} std(Wave.F1), "
             f"maximum-likelihood fits around σ {self._sigma:.2f} px ({self._why})"
         )
 
@@ -64,6 +69,20 @@ class WaveletEngine:
     def window(self) -> int:
         """Every frame by itself."""
         return 1
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def threshold(self) -> Threshold:
+        """Factor on the standard deviation of the first wavelet plane."""
+        return self._threshold
+
+    def use_threshold(self, value: float) -> None:
+        """Take another detection threshold for the frames to come."""
+        self._threshold = self._threshold.turned(value)
 
     def prepare(self, height: int, width: int) -> None:
         """Get the camera's noise ready."""
@@ -81,7 +100,7 @@ class WaveletEngine:
         if self._variance.shape != counts.shape:
             self.prepare(*counts.shape)
         image = scaled_photons(self._camera, counts)
-        fits = locate_puncta(image, self._variance, self._sigma, self._threshold)
+        fits = locate_puncta(image, self._variance, self._sigma, self._threshold.value)
         return [(frame.seq, _localizations(fits, self._camera.excess))]
 
     def flush(self) -> list[tuple[int, Localizations]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.engines.base import Threshold
 from model.localizations import Localizations
 from stream.calcium.advance import advance, end_event
 from stream.calcium.cytosolic import CloudGauge, Measured, moments
@@ -33,6 +34,9 @@ from stream.results import (
 # blink, and the tracker may lose one. What is on before so many frames are missing ends there.
 HEIR_PX, HEIR_FRAMES = 2.5, 10
 BORDER_PX = 0.8  # beyond the outermost pixels' centres: what lies farther out was not seen
+# How far on_z can be turned: from just above off_z to where nothing is found any more (of 80 events in the
+# demo movie 11 begin at 30, 1 at 40, none at 50).
+ABOVE_OFF_Z, HIGHEST_Z = 0.1, 50.0
 CERTAIN = 1e-3  # a network's probability counts as at least this, and at most 1 less this
 
 
@@ -57,6 +61,8 @@ class CalciumDetector:
 
     def __init__(self, config: CalciumConfig) -> None:
         self._config = config
+        low, high = min(config.on_z, config.off_z + ABOVE_OFF_Z), max(config.on_z, HIGHEST_Z)
+        self._on_z = Threshold(config.on_z, low, high, "noise standard deviations")
         self._traces = Traces.begin(config.max_duration_frames)  # of living tracks, by ascending id
         self._at = np.empty(0), np.empty(0)  # where they were seen last
         self._orphans: list[_Orphan] = []
@@ -73,6 +79,21 @@ class CalciumDetector:
             self._gating = Gating(config)
         else:
             self._clouds = CloudGauge(config.cloud_sigma_px, config.max_duration_frames)
+
+    @property
+    def on_z(self) -> Threshold:
+        """What an event begins above, and how far it can be turned."""
+        return self._on_z
+
+    def use_on_z(self, z: float) -> None:
+        """Let events begin above another threshold from the next frame on; one that is on stays on.
+
+        Raises
+        ------
+        ModelError
+            If it lies outside the limits.
+        """
+        self._on_z = self._on_z.turned(z)
 
     def step(
         self,
@@ -248,7 +269,7 @@ class CalciumDetector:
 
     def _advance(self, moment: Records, elapsed: int, measured: Measured) -> list[Told]:
         """Take the frame, `elapsed` after the last one, into the traces; gives what ended."""
-        traces, z = self._traces, (self._config.on_z, self._config.off_z)
+        traces, z = self._traces, (self._on_z.value, self._config.off_z)
         rows = np.arange(len(traces))
         ended = advance(traces, rows, moment, elapsed, measured.patch, measured.pixel_variance, z)
         if self._clouds is not None:

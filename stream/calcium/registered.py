@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from model.engines.base import Threshold
 from model.localizations import Localizations
 from stream.calcium.detector import CalciumDetector
 from stream.results import CalciumEvent, CalciumTransient, CalciumUpdate, TrackUpdate
@@ -38,6 +39,15 @@ class RegisteredCalcium:
         back = np.linalg.inv(self._there[:, :2])
         self._back = np.column_stack([back, -back @ self._there[:, 2]])
         self._shape = (0, 0)
+
+    @property
+    def on_z(self) -> Threshold:
+        """As `CalciumDetector.on_z`."""
+        return self._detector.on_z
+
+    def use_on_z(self, z: float) -> None:
+        """As `CalciumDetector.use_on_z`."""
+        self._detector.use_on_z(z)
 
     def step(
         self,

@@ -14,6 +14,7 @@ from acquire.registration import Registration
 from model.camera import Camera
 from model.commit import code_commit
 from stream.config import RunConfig
+from stream.record.remarks import ADJUSTMENTS, ANNOTATIONS
 from stream.record.run import FORMAT, Info
 
 PACKAGES = ("piezo1-calcium-tracker", "numpy", "scipy", "numba", "pyarrow", "pandas", "pyzmq")
@@ -63,6 +64,7 @@ def describe(start: RunStart) -> Info:
         "pixel_size_nm": start.pixel_size_nm,
         "interval_s": start.interval_s,
         "warnings": list(start.assumptions),
+        **{kind: [] for kind in (ADJUSTMENTS, ANNOTATIONS)},
         "counts": {},
         "timings": {},
         "versions": _versions(),

@@ -9,6 +9,7 @@ from typing import Any
 from stream.record.complete import complete
 from stream.record.journal import JournalWriter
 from stream.record.provenance import RunStart, describe
+from stream.record.remarks import Remarks
 from stream.record.run import JOURNAL, RUN_JSON, Info, cannot_write, write_info
 from stream.record.tables import STAGES, TRIGGER_JOURNAL, rows, schemas
 from stream.record.trigger_tables import trigger_rows
@@ -36,6 +37,11 @@ class Recorder:
     stages
         Names in `FrameResult.stage_ms`, each a column `<stage>_ms` of the frames table.
 
+    Attributes
+    ----------
+    remarks
+        Takes what people do and say while the run goes on.
+
     Raises
     ------
     StreamError
@@ -47,6 +53,7 @@ class Recorder:
         self._pixel_size_nm = start.pixel_size_nm
         self._stages = tuple(stages)
         self._info = describe(start)
+        self.remarks = Remarks(folder, self._info)
         self._problem: StreamError | None = None
         self._closed = False
         self._finished: Info | None = None
@@ -71,6 +78,11 @@ class Recorder:
             )
         except OSError as error:
             raise cannot_write(folder / JOURNAL, error, "nothing can be recorded there") from error
+
+    @property
+    def n_recorded(self) -> int:
+        """Frames that are in the journal."""
+        return self._n_recorded
 
     def append(self, result: FrameResult) -> None:
         """Record a frame's result.
@@ -177,6 +189,7 @@ class Recorder:
         """
         if self._finished is not None:
             return self._finished
+        self.remarks.close()
         self._close_journal(events, transients)
         if self._problem is not None and not state.startswith("failed"):
             state = f"failed: {self._problem}"
@@ -184,6 +197,7 @@ class Recorder:
         by_cause = {**(missing or {}), **({UNWRITTEN: unwritten} if unwritten > 0 else {})}
         info = {
             **self._info,
+            **self.remarks.entries(),
             "source": {**self._info["source"], **(source or {})},
             "counts": {"frames_in": frames_in, "missing_by_cause": by_cause},
             **({"rules": {rule: {"rested": n} for rule, n in rested.items()}} if rested else {}),

@@ -1,4 +1,4 @@
-"""CURVE on sockets between two computers, and the gate that lets only the configured one in.
+"""CURVE on sockets between two computers, and the gate that lets only the configured ones in.
 
 CURVE is ZeroMQ's own encryption and authentication (ZeroMQ RFC 26/CurveZMQ: Bernstein's CurveCP handshake
 and NaCl boxes). Either side knows the other's public key beforehand: the listener refuses every other key,
@@ -11,7 +11,7 @@ from threading import Event, Lock, Thread
 import zmq
 from zmq.utils import z85
 
-from stream.transport.keys import Keys
+from stream.transport.keys import DASHBOARD_KEYS, NETWORK_KEYS, PUBLIC_SUFFIX, HostKeys, Keys
 
 ANY_TIME, UNTIL_SHUT = b"any time", b"until shut"  # ZAP domains of the sockets behind a gate
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"  # fixed by ZeroMQ RFC 27/ZAP, one in a context
@@ -29,14 +29,22 @@ def secure_caller(socket: "zmq.Socket[bytes]", keys: Keys) -> None:
 
 
 class Gate:
-    """Admits one key to the listeners of a context, and remembers whom it refused; close it before that.
+    """Admits known keys to the listeners of a context, and remembers whom it refused; close it before that.
+
+    With `Keys` that is the one peer, with `HostKeys` all of their admitted ones.
 
     ZeroMQ asks it about every connection (RFC 27/ZAP). It is written out, as pyzmq's own authenticator runs
     on asyncio, which needs another event loop on Windows than the default one.
     """
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", keys: Keys) -> None:
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", keys: Keys | HostKeys) -> None:
         self._keys = keys
+        if isinstance(keys, Keys):
+            self._admitted = frozenset([keys.peer])
+            self._unlike = f"is not the one in {NETWORK_KEYS} here, {keys.peer.decode('ascii')}"
+        else:
+            self._admitted = keys.admitted
+            self._unlike = f"is in no *{PUBLIC_SUFFIX} file in {DASHBOARD_KEYS} here"
         self._socket: zmq.Socket[bytes] = context.socket(zmq.REP)
         self._socket.linger = 0
         self._socket.bind(ZAP_ENDPOINT)
@@ -48,7 +56,7 @@ class Gate:
         self._thread.start()
 
     def guard(self, socket: "zmq.Socket[bytes]", domain: bytes = ANY_TIME) -> None:
-        """Put a socket that will bind behind this gate: it speaks CURVE only, and only with the peer."""
+        """Put a socket that will bind behind this gate: it speaks CURVE only, with whom it admits."""
         socket.curve_server = True
         socket.curve_secretkey = self._keys.secret
         socket.curve_publickey = self._keys.public
@@ -82,7 +90,7 @@ class Gate:
         status = b"400"
         if len(request) == 7 and request[0] == ZAP_VERSION and request[5] == b"CURVE":
             key = z85.encode(request[6])
-            if key == self._keys.peer:
+            if key in self._admitted:
                 status = BUSY if request[2] == UNTIL_SHUT and self._is_shut.is_set() else b"200"
             else:
                 self._note(request[3].decode("ascii", "replace"), key.decode("ascii"))
@@ -91,7 +99,4 @@ class Gate:
     def _note(self, address: str, key: str) -> None:
         with self._lock:
             if len(self._refused) < MAX_REFUSED:  # a stranger may try with many keys
-                self._refused[
-                    f"a connection from {address} was refused: its key {key} is not the one "
-                    f"in network.keys here, {self._keys.peer.decode('ascii')}"
-                ] = None
+                self._refused[f"a connection from {address} was refused: its key {key} {self._unlike}"] = None

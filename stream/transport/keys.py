@@ -1,4 +1,4 @@
-"""Key pairs of the two computers, as files: `piezo1 keys` makes them, `network` in the YAML names them."""
+"""Key pairs of computers, as files: `piezo1 keys` makes them, the YAML names their folder."""
 
 import os
 import re
@@ -13,6 +13,7 @@ from stream.results import StreamError
 SECRET_SUFFIX, PUBLIC_SUFFIX = ".secret", ".public"
 KEY_LENGTH = 40  # 32 bytes in Z85
 MAX_FILE_BYTES = 65536  # a key file has about 200
+NETWORK_KEYS, DASHBOARD_KEYS = "network.keys", "dashboards.keys"  # settings that name folders of keys
 
 PUBLIC_TEXT = """\
 # Public key of {name}, made by `piezo1 keys`; nothing in here is secret.
@@ -36,6 +37,20 @@ class Keys:
     public: bytes
     secret: bytes = field(repr=False)
     peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeys:
+    """The key pair of a computer that many may call, and the public keys that it admits, in Z85."""
+
+    public: bytes
+    secret: bytes = field(repr=False)
+    admitted: frozenset[bytes]
+
+    @property
+    def to_itself(self) -> Keys:
+        """For whoever calls it on the same computer with its own pair."""
+        return Keys(self.public, self.secret, self.public)
 
 
 def make_keys(folder: Path, name: str) -> tuple[Path, Path]:
@@ -70,52 +85,74 @@ def _write_new(path: Path, text: str, mode: int) -> None:
         file.write(text)
 
 
-def load_keys(folder: Path) -> Keys:
+def load_keys(folder: Path, setting: str = NETWORK_KEYS) -> Keys:
     """Read this computer's keys and the other's public key from the folder that holds just these.
+
+    `setting` is what named the folder, for the sentences of errors.
 
     Raises
     ------
     StreamError
         If a file is missing, is no key, or it is not clear which one is meant.
     """
+    own, others = _pair_and_others(folder, setting)
+    if len(others) != 1:
+        names = _names([path for path, _ in others])
+        found = f"{names}: leave one" if others else f"none: copy its *{PUBLIC_SUFFIX} file there"
+        raise StreamError(f"{setting}: of the other computer's public key {folder} holds {found}")
+    return Keys(own["public"], own["secret"], others[0][1])
+
+
+def load_host_keys(folder: Path) -> HostKeys:
+    """Read this computer's keys and the public keys of all whom it admits, itself included.
+
+    Raises
+    ------
+    StreamError
+        If this computer's pair is missing, or a file is no key.
+    """
+    own, others = _pair_and_others(folder, DASHBOARD_KEYS)
+    admitted = frozenset(key for _, key in others) | {own["public"]}
+    return HostKeys(own["public"], own["secret"], admitted)
+
+
+def _pair_and_others(folder: Path, setting: str) -> tuple[dict[str, bytes], list[tuple[Path, bytes]]]:
+    """Its own pair, and the public keys of others with their files."""
     secrets, publics = (sorted(folder.glob("*" + suffix)) for suffix in (SECRET_SUFFIX, PUBLIC_SUFFIX))
     if not secrets:
         raise StreamError(
-            f"network.keys: {folder} holds no secret key of this computer; "
-            f"make one here: `piezo1 keys {folder}`"
+            f"{setting}: {folder} holds no secret key of this computer; make one here: `piezo1 keys {folder}`"
         )
     if len(secrets) > 1:
         raise StreamError(
-            f"network.keys: {folder} holds {_names(secrets)}, but a secret key stays where it was made: "
+            f"{setting}: {folder} holds {_names(secrets)}, but a secret key stays where it was made: "
             "leave only that of this computer"
         )
-    own = _read(secrets[0])
+    own = _read(secrets[0], setting)
     if "secret" not in own:
-        raise StreamError(f"network.keys: {secrets[0]} holds a public key only")
-    others = [path for path in publics if _read(path)["public"] != own["public"]]
-    if len(others) != 1:
-        found = f"{_names(others)}: leave one" if others else f"none: copy its *{PUBLIC_SUFFIX} file there"
-        raise StreamError(f"network.keys: of the other computer's public key {folder} holds {found}")
-    peer = _read(others[0])
-    if "secret" in peer:
-        raise StreamError(
-            f"network.keys: {others[0]} holds a secret key, which must not leave its computer: delete it, "
-            f"make new keys there with `piezo1 keys`, and copy only the *{PUBLIC_SUFFIX} file"
-        )
-    return Keys(own["public"], own["secret"], peer["public"])
+        raise StreamError(f"{setting}: {secrets[0]} holds a public key only")
+    read = {path: _read(path, setting) for path in publics}
+    others = {path: keys for path, keys in read.items() if keys["public"] != own["public"]}
+    for path, keys in others.items():
+        if "secret" in keys:
+            raise StreamError(
+                f"{setting}: {path} holds a secret key, which must not leave its computer: delete it, "
+                f"make new keys there with `piezo1 keys`, and copy only the *{PUBLIC_SUFFIX} file"
+            )
+    return own, [(path, keys["public"]) for path, keys in others.items()]
 
 
 def _names(paths: list[Path]) -> str:
     return " and ".join(path.name for path in paths)
 
 
-def _read(path: Path) -> dict[str, bytes]:
+def _read(path: Path, setting: str) -> dict[str, bytes]:
     """Keys of a file by kind: public, and secret where there is one."""
     try:
         with path.open("rb") as file:
             text = file.read(MAX_FILE_BYTES).decode("utf-8", errors="replace")
     except OSError as error:
-        raise StreamError(f"network.keys: cannot read {path}: {error.strerror or error}") from error
+        raise StreamError(f"{setting}: cannot read {path}: {error.strerror or error}") from error
     found = dict(re.findall(r'^\s*(public|secret)-key\s*=\s*"(.*)"\s*$', text, re.MULTILINE))
     keys = {kind: key.encode("utf-8") for kind, key in found.items()}
     try:
@@ -128,5 +165,5 @@ def _read(path: Path) -> dict[str, bytes]:
         if "secret" in keys and zmq.curve_public(keys["secret"]) != keys["public"]:
             raise ValueError
     except (ValueError, KeyError, zmq.ZMQError) as error:
-        raise StreamError(f"network.keys: {path} is no file of `piezo1 keys`, or a damaged one") from error
+        raise StreamError(f"{setting}: {path} is no file of `piezo1 keys`, or a damaged one") from error
     return keys

@@ -54,6 +54,12 @@ class FrameReceiver:
         Messages passed over because a newer one was there (live only).
     damaged
         Messages that were no valid frame (live only; lossless fails on the first).
+    lost
+        Messages lost on the way, as far as is known; only live loses any.
+    sent, source_losses
+        Frames that the source handed over, and those that it lost itself by cause, as it said last.
+    waiting
+        Frames that were sent and had not been received when the source said that.
     end
         The source's last word, None until it came.
     clock
@@ -95,12 +101,21 @@ class FrameReceiver:
         self.n_received = 0
         self.skipped = 0
         self.damaged = 0
+        self.lost = 0
+        self.sent = 0
+        self.waiting = 0
+        self.source_losses: dict[str, int] = {}
         self.end: wire.End | None = None
 
     @property
     def frames_in(self) -> int:
         """Frames of the source, lost ones counted: as its end says, before that as far as they are known."""
         return self.end.n_frames if self.end else self._next_seq
+
+    @property
+    def n_came(self) -> int:
+        """Messages that arrived, whatever became of them."""
+        return self.n_received + self.skipped + self.damaged
 
     def start(self, timeout_s: float | None = 60.0) -> SourceInfo | None:
         """Say that the analysis is here and take the source's announcement; None when there will be none.
@@ -167,6 +182,8 @@ class FrameReceiver:
                 silent_since = time.monotonic()
             elif self._frames in ready:
                 arrival = self._take()
+                if self.end is not None:
+                    self._take_stock(self.end.n_sent, self.end.losses)
                 if arrival is not None:
                     return arrival
                 silent_since = time.monotonic()
@@ -174,6 +191,7 @@ class FrameReceiver:
                 break
             elif when_idle is not None:
                 when_idle()
+        self.lost, self.waiting = self.lost + self.waiting, 0
         self._say(wire.Received())
         return None
 
@@ -204,13 +222,25 @@ class FrameReceiver:
         """Read a control message, which is there."""
         message = wire.decode_control(self._control.recv_multipart())
         match message:
+            case wire.Going():
+                self._take_stock(message.n_sent, message.losses)
             case wire.End():
+                self._take_stock(message.n_sent, message.losses)
                 self.end = message
             case wire.Pong() if self.clock is not None:
                 self.clock.pong(message)
             case wire.Failed():
                 raise StreamError(message.problem)
         return message
+
+    def _take_stock(self, n_sent: int, losses: dict[str, int]) -> None:
+        """Put what the source says beside what came."""
+        self.sent, self.source_losses = n_sent, losses
+        n_lost = sum(losses.values())
+        # Only if it spoke after it had sent the last frame that came does it know all losses up to there.
+        if n_sent + n_lost >= self._next_seq:
+            self.lost = max(self.lost, self._next_seq - n_lost - self.n_came)
+        self.waiting = max(0, n_sent - self.n_came - self.lost)
 
     def _complete(self) -> bool:
         if self.end is None:

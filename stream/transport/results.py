@@ -4,6 +4,7 @@ import zmq
 
 from stream import wire
 from stream.results import FrameResult
+from stream.transport.gate import Gate
 from stream.transport.keys import Keys
 from stream.transport.sockets import LAST_WORD_MS, Context, bind, connect, make_socket
 
@@ -16,15 +17,28 @@ class ResultPublisher:
     Parameters
     ----------
     context, endpoint
-        Where it listens for subscribers on this computer.
+        Where it listens for subscribers.
     uplink, keys
         Where results go on the source's computer, if it is another one.
+    gate
+        For subscribers on other computers.
+    run_id
+        Of `wire.Report`; subscribers are greeted with it.
     """
 
-    def __init__(self, context: Context, endpoint: str, uplink: str = "", keys: Keys | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        endpoint: str,
+        uplink: str = "",
+        keys: Keys | None = None,
+        gate: Gate | None = None,
+        run_id: str = "",
+    ) -> None:
         self._socket = make_socket(context, zmq.PUB)
         self._socket.sndhwm = RESULT_QUEUE
-        self.endpoint = bind(self._socket, endpoint)
+        self._socket.setsockopt(zmq.XPUB_WELCOME_MSG, wire.encode_greeting(run_id))
+        self.endpoint = bind(self._socket, endpoint, gate)
         self._uplink = make_socket(context, zmq.PUB) if uplink else None
         if self._uplink is not None:
             self._uplink.sndhwm = RESULT_QUEUE
@@ -37,6 +51,10 @@ class ResultPublisher:
     def publish_trigger(self, message: wire.Trigger | wire.Acted) -> None:
         """Send a trigger, or what came of it."""
         self._send(wire.encode_trigger(message))
+
+    def publish_over(self, over: wire.RunOver) -> None:
+        """Send how the run ended; nothing comes after that."""
+        self._send(wire.encode_over(over))
 
     def close(self) -> None:
         """Close the sockets."""

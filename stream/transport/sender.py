@@ -26,6 +26,8 @@ from stream.transport.sockets import (
 from stream.transport.strangers import Strangers
 from stream.transport.watch import Watch
 
+GOING_EVERY_S = 0.25
+END_EVERY_S = 5.0
 BUSY = "the source is busy with another analysis"
 
 
@@ -49,6 +51,8 @@ class FrameSender:
         Frames handed over.
     longest_wait_ms
         The longest that handing over one frame took.
+    losses
+        Frames that the source lost so far, by cause, for the analysis to know; replaced, never changed.
     """
 
     def __init__(
@@ -69,6 +73,9 @@ class FrameSender:
         self._listener: Thread | None = None
         self._hush = Event()
         self._problem = ""
+        self._said = wire.Going(0, {})
+        self._say_at_s = 0.0
+        self.losses: Mapping[str, int] = {}
         self.is_announced = False
         self.is_called_off = False
         self.n_sent = 0
@@ -191,8 +198,12 @@ class FrameSender:
             dict(cpu_ms or {}),
             dict(figures or {}),
         )
-        self._say(end)
+        said_s = -inf
         while True:
+            if time.monotonic() - said_s > END_EVERY_S:
+                # Once is enough, unless it found no room, behind what an analysis that hung has not read.
+                said_s = time.monotonic()
+                self._say(end)
             if self._control.poll(POLL_MS):
                 if isinstance(self._read_control(), wire.Received):
                     return
@@ -234,9 +245,13 @@ class FrameSender:
         return message
 
     def _listen(self) -> None:
-        """Between two frames, too, the analysis may stop, fail, disappear or ask for the time."""
+        """Between two frames, too, the analysis may stop, fail, disappear or ask for the time.
+
+        It is told how far the source is.
+        """
         try:
             while not self._hush.is_set():
+                self._say_going()
                 if self._control.poll(POLL_MS):
                     self._read_control()
                 elif self._gone():
@@ -244,6 +259,17 @@ class FrameSender:
         except (StreamError, zmq.ZMQError) as error:
             self._problem = str(error)
             self._stop.set()
+
+    def _say_going(self) -> None:
+        """Tell the analysis how far the source is, a few times a second while there is news."""
+        now = time.monotonic()
+        if now < self._say_at_s:
+            return
+        self._say_at_s = now + GOING_EVERY_S
+        going = wire.Going(self.n_sent, dict(self.losses))
+        if going != self._said:
+            self._said = going
+            self._say(going)
 
     def _end_listening(self) -> None:
         if self._listener is not None:

@@ -56,6 +56,9 @@ def make_socket(context: Context, kind: int, *, heartbeats: bool = True) -> Sock
         socket.heartbeat_ivl = HEARTBEAT_MS
         socket.heartbeat_timeout = DEAD_AFTER_MS
     socket.handshake_ivl = HANDSHAKE_MS
+    # Connections take this from their listener. One that breaks with messages queued keeps to its own value,
+    # by default for ever, whatever the socket is closed with later; and the context's end waits for it.
+    socket.linger = LAST_WORD_MS
     socket.maxmsgsize = wire.MAX_MESSAGE_BYTES
     return socket
 

@@ -22,6 +22,7 @@ DROPPED_CALLS = 10
 
 NO_KEYS = "one side uses keys and the other none: set network.keys on both computers"
 UNKNOWN_HERE = "it does not know this computer's key: copy the *.public file from here into its network.keys"
+NO_SOURCE = "what listens there is no source of this program"
 DROPPED = "it drops every call: its key is not the *.public one in network.keys here, or it uses no keys"
 
 
@@ -82,7 +83,7 @@ class Watch:
             case zmq.EVENT_ACCEPTED | zmq.EVENT_CONNECTED:
                 self._open.add(value)
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._came, self._dropped = True, 0
+                self._came, self._dropped, self._refused_caller = True, 0, ""
                 self._peer = self._peer or set(self._open)
             case zmq.EVENT_DISCONNECTED:
                 self._open.discard(value)
@@ -95,7 +96,7 @@ class Watch:
                 if value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
                     self._refused_caller = self._refused_here = NO_KEYS
                 else:
-                    self._refused_caller = "what listens there is no source of this program"
+                    self._refused_caller = NO_SOURCE
                     self._refused_here = "it expects another key than this computer's"
             case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                 self._dropped += 1

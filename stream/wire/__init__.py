@@ -1,15 +1,17 @@
 """The wire format: frames, results and control messages as bytes, validated on the way in.
 
 Frames travel as topic, msgpack header and pixel buffer, so that pixels are never copied; results and
-triggers as topic and one msgpack part; control messages as one msgpack part. A last part holds the XXH3
-checksum of all before it: a damaged message is refused even where its bytes still make sense. Nothing is
-ever unpickled, and every size is checked against its limit before memory is taken.
+triggers as topic and one msgpack part; control messages, and what dashboards and the analysis say to each
+other, as one msgpack part. A last part holds the XXH3 checksum of all before it: a damaged message is
+refused even where its bytes still make sense. Nothing is ever unpickled, and every size is checked against
+its limit before memory is taken.
 """
 
 from stream.wire.control import (
     Control,
     End,
     Failed,
+    Going,
     Hello,
     Ping,
     Pong,
@@ -41,6 +43,16 @@ from stream.wire.desk import (
 from stream.wire.envelope import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_TEXT, VERSION, WireError
 from stream.wire.frames import FRAME_TOPIC, decode_frame, encode_frame
 from stream.wire.results import RESULT_TOPIC, decode_result, encode_result
+from stream.wire.run import (
+    GREETING_TOPIC,
+    OVER_TOPIC,
+    Greeting,
+    RunOver,
+    decode_greeting,
+    decode_over,
+    encode_greeting,
+    encode_over,
+)
 from stream.wire.triggers import (
     TRIGGER_TOPIC,
     Acted,
@@ -54,9 +66,11 @@ from stream.wire.triggers import (
 
 __all__ = [
     "FRAME_TOPIC",
+    "GREETING_TOPIC",
     "MAX_HEADER_BYTES",
     "MAX_MESSAGE_BYTES",
     "MAX_TEXT",
+    "OVER_TOPIC",
     "RESULT_TOPIC",
     "TRIGGER_TOPIC",
     "VERSION",
@@ -71,7 +85,9 @@ __all__ = [
     "EndRun",
     "Entry",
     "Failed",
+    "Going",
     "Gpu",
+    "Greeting",
     "Health",
     "Hello",
     "Ping",
@@ -81,6 +97,7 @@ __all__ = [
     "Reply",
     "Report",
     "Request",
+    "RunOver",
     "Session",
     "Start",
     "Stop",
@@ -91,6 +108,8 @@ __all__ = [
     "WireError",
     "decode_control",
     "decode_frame",
+    "decode_greeting",
+    "decode_over",
     "decode_reply",
     "decode_request",
     "decode_result",
@@ -98,6 +117,8 @@ __all__ = [
     "encode_control",
     "encode_desk",
     "encode_frame",
+    "encode_greeting",
+    "encode_over",
     "encode_result",
     "encode_trigger",
 ]

@@ -1,4 +1,4 @@
-"""Control messages on the wire: hello, start, prepared, ping, pong, stop, end, received, failed."""
+"""Control messages on the wire: hello, start, prepared, going, ping, pong, stop, end, received, failed."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -71,6 +71,13 @@ class Pong(Message, frozen=True):
     resolution_ns: Count
 
 
+class Going(Message, frozen=True):
+    """Source to analysis: how far it is, a few times a second; `n_sent` and `losses` as in `End`, so far."""
+
+    n_sent: Count
+    losses: dict[Text, Count]
+
+
 class Stop(Message, frozen=True):
     """Analysis to source: the user wants an end; send what you have, and the end."""
 
@@ -104,7 +111,7 @@ class Failed(Message, frozen=True):
     problem: Text
 
 
-Control = Hello | Start | Prepared | Ping | Pong | Stop | End | Received | Failed
+Control = Hello | Start | Prepared | Going | Ping | Pong | Stop | End | Received | Failed
 
 _decoder = msgspec.msgpack.Decoder(Control)
 

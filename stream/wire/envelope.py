@@ -1,6 +1,7 @@
 """What all messages share: limits, checksum, version and validated decoding."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
@@ -9,7 +10,7 @@ from msgspec import Meta, Struct
 
 from stream.results import StreamError
 
-VERSION = 5
+VERSION = 6
 MAX_HEADER_BYTES = 1024 * 1024
 MAX_TEXT = 4096
 MAX_SIDE = 16384
@@ -64,7 +65,18 @@ def decode(decoder: "msgspec.msgpack.Decoder[Any]", packed: memoryview, limit: i
     try:
         return decoder.decode(packed)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        _check_version_of(packed)
         raise WireError(f"the message is malformed: {error}") from error
+
+
+def _check_version_of(packed: memoryview) -> None:
+    """Of a malformed message: another version may have other fields, and should be named as the cause."""
+    if packed.nbytes > MAX_HEADER_BYTES:
+        return
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        fields = msgspec.msgpack.decode(packed)
+        if isinstance(fields, dict) and isinstance(fields.get("version"), int):
+            check_version(fields["version"])
 
 
 def check_version(version: int) -> None:

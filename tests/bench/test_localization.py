@@ -18,7 +18,7 @@ from bench.report import Result, beaten, ours_in, summary
 from bench.scenes import Scene, bounds, simulate_scene
 from bench.scoring import N_COLUMNS, Score, match_scene, score
 from model.card import SHIPPED_MODEL
-from model.engines.base import ModelError, RawFrame
+from model.engines.base import ModelError, RawFrame, Threshold
 from model.localizations import Localizations
 from model.optics import Array
 
@@ -73,6 +73,10 @@ class LateEngine:
     """Answers a frame late, with one punctum at x = the number of frames seen since it was new."""
 
     description = "late"
+    threshold = Threshold(0.5, 0.1, 0.9, "probability")
+
+    def use_threshold(self, value: float) -> None:
+        self.threshold = self.threshold.turned(value)
 
     def __init__(self) -> None:
         self._owed: deque[tuple[int, Localizations]] = deque()

@@ -103,6 +103,97 @@ def test_control_messages_come_back_as_they_were(message):
     assert wire.decode_control(wire.encode_control(message)) == message
 
 
+TEXTS, COUNTS = st.text(max_size=30), st.integers(0, 2**60)
+FLOATS = st.floats(allow_nan=False)
+DIALS = st.builds(wire.Dial, FLOATS, FLOATS, FLOATS, TEXTS)
+SESSIONS = st.builds(
+    wire.Session,
+    TEXTS,
+    TEXTS,
+    st.sampled_from(["live", "replay", "simulation"]),
+    TEXTS,
+    TEXTS,
+    st.tuples(st.integers(1, 2), st.integers(1, 16384), st.integers(1, 16384)),
+    st.none() | COUNTS,
+    FLOATS,
+    FLOATS,
+    st.integers(1, 16),
+    st.sampled_from(["lossless", "live"]),
+    st.booleans(),
+    st.none() | st.tuples(*[st.tuples(FLOATS, FLOATS, FLOATS)] * 2),
+    TEXTS,
+    TEXTS,
+    st.lists(TEXTS, max_size=3),
+)
+ENTRIES = st.builds(wire.Entry, st.sampled_from(["adjustment", "annotation"]), TEXTS, COUNTS, TEXTS)
+HEALTH = st.builds(
+    wire.Health,
+    *[COUNTS] * 3,
+    st.dictionaries(TEXTS, COUNTS, max_size=3),
+    *[COUNTS] * 3,
+    st.none() | st.builds(wire.Gpu, TEXTS, COUNTS, COUNTS),
+    DIALS,
+    st.none() | DIALS,
+    st.lists(ENTRIES, max_size=3),
+)
+STAGES = st.sampled_from(["waiting", "preparing", "running", "finishing"])
+REPORTS = st.builds(
+    wire.Report,
+    COUNTS,
+    TEXTS,
+    STAGES,
+    TEXTS,
+    st.integers(-(2**62), 2**62),
+    TEXTS,
+    TEXTS,
+    st.none() | SESSIONS,
+    st.none() | HEALTH,
+)
+PLACES = st.none() | FLOATS
+REQUESTS = (
+    st.builds(wire.Ask, COUNTS)
+    | st.builds(wire.Adjust, COUNTS, st.sampled_from(["detection", "calcium"]), FLOATS)
+    | st.builds(wire.Annotate, COUNTS, st.text(min_size=1, max_size=30), COUNTS, PLACES, PLACES)
+    | st.builds(wire.EndRun, COUNTS)
+)
+REPLIES = REPORTS | st.builds(wire.Answer, COUNTS, st.booleans(), TEXTS, COUNTS)
+
+
+@given(REQUESTS)
+def test_requests_of_dashboards_come_back_as_they_were(request):
+    assert wire.decode_request(raw(wire.encode_desk(request))) == request
+
+
+@given(REPLIES)
+def test_replies_to_dashboards_come_back_as_they_were(reply):
+    assert wire.decode_reply(raw(wire.encode_desk(reply))) == reply
+
+
+@given(TEXTS, TEXTS, TEXTS)
+def test_the_first_and_the_last_word_of_a_run_come_back_as_they_were(run_id, state, problem):
+    over = wire.RunOver(state, "runs/x", problem)
+    assert wire.decode_greeting([wire.encode_greeting(run_id)]) == run_id
+    assert wire.decode_over(raw(wire.encode_over(over))) == over
+
+
+@pytest.mark.parametrize("text", ["", "x" * 1001])
+def test_a_remark_has_bounds(text):
+    with pytest.raises(wire.WireError, match="malformed"):
+        wire.decode_request(wire.encode_desk(wire.Annotate(1, text, 0)))
+
+
+@pytest.mark.parametrize("version", [wire.VERSION - 1, wire.VERSION + 1])
+def test_another_version_is_named_even_where_its_messages_have_other_fields(version):
+    sentence = f"has version {version}, this program speaks {wire.VERSION}"
+    with pytest.raises(wire.WireError, match=sentence):
+        wire.decode_request(wire.encode_desk(wire.Ask(1, version)))
+    foreign = {"type": "Report", "number": 1, "mood": "good", "version": version}
+    with pytest.raises(wire.WireError, match=sentence):
+        wire.decode_reply(sealed(msgspec.msgpack.encode(foreign)))
+    with pytest.raises(wire.WireError, match=sentence):
+        wire.decode_over(raw(wire.encode_over(wire.RunOver("finished", "", "", version))))
+
+
 def test_a_newer_version_is_refused_by_name():
     newer = wire.VERSION + 1
     with pytest.raises(wire.WireError, match="update this program where the source runs"):
@@ -160,7 +251,19 @@ def damage(draw: st.DrawFn, valid: list[bytes]) -> list[bytes]:
 FRAME, RESULT = raw(wire.encode_frame(frame(), 0)), raw(wire.encode_result(result()))
 END = wire.End(10, 8, {"a": 1}, "end", "", 1.5, {"read": 0.2}, {"skewed_pairs": 2.0})
 CONTROL = raw(wire.encode_control(END))
-DECODERS = [(wire.decode_frame, FRAME), (wire.decode_result, RESULT), (wire.decode_control, CONTROL)]
+REQUEST = raw(wire.encode_desk(wire.Annotate(3, "a bleb", 12, 1.5, 2.5)))
+HEALTHY = wire.Health(5, 6, 1, {"lost on the way": 0}, 5, 9, 9, None, wire.Dial(0.5, 0, 1, ""), None, [])
+REPLY = raw(wire.encode_desk(wire.Report(3, "r", "running", "analysing", 1, "", "", None, HEALTHY)))
+OVER, GREETING = raw(wire.encode_over(wire.RunOver("finished", "x", ""))), [wire.encode_greeting("r")]
+DECODERS = [
+    (wire.decode_frame, FRAME),
+    (wire.decode_result, RESULT),
+    (wire.decode_control, CONTROL),
+    (wire.decode_request, REQUEST),
+    (wire.decode_reply, REPLY),
+    (wire.decode_over, OVER),
+    (wire.decode_greeting, GREETING),
+]
 
 
 @pytest.mark.parametrize(("decode", "valid"), DECODERS)
@@ -193,7 +296,7 @@ def test_damage_behind_a_fitting_checksum_never_crashes_the_decoder(decode, vali
         return
     if isinstance(decoded, FrameResult):
         assert len(decoded.tracks.track_id) == len(decoded.localizations) == len(decoded.calcium.dff)
-    elif isinstance(decoded, tuple):
+    elif decode is wire.decode_frame:
         assert decoded[0].pixels.nbytes == len(parts[2])
 
 

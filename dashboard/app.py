@@ -1,0 +1,85 @@
+"""The dashboard as a program: one window, one client, and how both end."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+
+from dashboard.controllers.dashboard import Dashboard
+from dashboard.controllers.memory import Memory
+from dashboard.views.window import DashboardWindow
+from stream.watch.client import Watcher
+
+TITLE = "PIEZO1 Calcium Tracker"
+ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], None]
+SIGNALS_MS = 200  # Python sees a Ctrl-C only when Qt lets it run
+
+
+def application() -> QApplication:
+    """The one there is, or a new one."""
+    found = QApplication.instance()
+    app = found if isinstance(found, QApplication) else QApplication([TITLE])
+    app.setApplicationName(TITLE)
+    app.setStyle("Fusion")  # the same on every system, so that the themes fit
+    return app
+
+
+def open_dashboard(connect: str | None = None, keys: Path | None = None) -> int:
+    """Show the window until it is closed; gives the program's exit code.
+
+    Parameters
+    ----------
+    connect
+        Address of a run; None: whatever runs on this computer.
+    keys
+        Folder with the keys for a run on another computer.
+
+    Raises
+    ------
+    StreamError
+        If the address or the keys cannot be used.
+    """
+    watcher = Watcher(connect, keys)
+    try:
+        app = application()
+        window, memory = DashboardWindow(), Memory()
+        dashboard = Dashboard(watcher, window, memory)
+        sys.excepthook = _told_by(dashboard)
+        with _ended_by_signals(window):
+            memory.restore(window)
+            window.show()
+            dashboard.start()
+            return app.exec()
+    finally:
+        watcher.close()
+
+
+def _told_by(dashboard: Dashboard) -> ExceptHook:
+    """What Qt calls with an error in a slot: the window stays, and says so."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sys.__excepthook__(kind, error, trace)
+        dashboard.say_error(error)
+
+    return hook
+
+
+@contextmanager
+def _ended_by_signals(window: DashboardWindow) -> Iterator[None]:
+    """Close the window at Ctrl-C and when the system asks the program to end."""
+    before = {
+        number: signal.signal(number, lambda *_: window.close()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    pulse = QTimer()
+    pulse.start(SIGNALS_MS)
+    try:
+        yield
+    finally:
+        pulse.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,50 @@
+"""Opening the dashboard beside a run that is started in the terminal."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+from dashboard.screen import check_window
+from stream.status import Bound, Status
+
+DASHBOARD = (sys.executable, "-m", "dashboard")
+
+
+class DashboardLauncher:
+    """Opens a dashboard when the run says where it can be watched; pass `update` as an `on_status`.
+
+    The dashboard is on its own from then on: it stays open after the run, and Ctrl-C does not reach it.
+
+    Parameters
+    ----------
+    and_then
+        Hears every status too.
+    command
+        That opens a dashboard, given `--connect` and an endpoint.
+
+    Raises
+    ------
+    NoWindowError
+        If no window can be opened here.
+    """
+
+    def __init__(self, and_then: Callable[[Status], None], command: Sequence[str] = DASHBOARD) -> None:
+        check_window()
+        self._and_then = and_then
+        self._command = command
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def update(self, status: Status) -> None:
+        """Take a status message."""
+        if isinstance(status, Bound) and status.desk and self._child is None:
+            windows = os.name == "nt"
+            flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if windows else 0
+            self._child = subprocess.Popen(
+                [*self._command, "--connect", status.desk],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=not windows,
+                creationflags=flags,
+            )
+        self._and_then(status)
