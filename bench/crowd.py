@@ -40,7 +40,7 @@ class Crowd:
     def simulate(cls, side: int, n_puncta: int, interval_s: float) -> "Crowd":
         """Frames of `side`² with so many puncta on average."""
         config = SimulationConfig(
-            image_size=(side, side), num_puncta_mean=n_puncta, n_frames=N_FRAMES, interval_s=interval_s
+            image_size=(side, side), num_puncta_mean=n_puncta, n_frames=N_FRAMES, interval_ms=interval_s * 1e3
         )
         frames = list(calcium_movie(config, SEED))
         return cls(np.stack([f.counts for f in frames]), [f.xy.astype(np.float32) for f in frames])

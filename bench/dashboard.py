@@ -62,7 +62,7 @@ def run(json_path: Path | None, console: Console, rounds: int = 4) -> dict[str, 
     console.print(
         f"redraws/s {redraw['redraws_per_s']:.1f} (at least {BAR_HZ:g}), "
         f"{redraw['cpu_ms_per_redraw']:.1f} CPU-ms each (at most {BAR_MS:g}), "
-        f"{redraw['results_per_s']:.0f} results and {redraw['pictures_per_s']:.0f} pictures a second"
+        f"{redraw['frames_per_s']:.0f} frames/s watched, {redraw['left_out']:.0f} results left out"
     )
     for name, closed, opened in figures["compared"]:
         console.print(f"{name}: closed {closed:.3f}, open {opened:.3f} ({opened / closed - 1:+.1%})")
@@ -113,7 +113,8 @@ def _measure(folder: Path, rounds: int) -> dict[str, Any]:
     try:
         analysis, begun = _analysis(folder / "runs", run_thread)
         time.sleep(SETTLE_S)
-        phases, watched = [], []
+        phases: list[Phase] = []
+        watched: list[dict[str, float]] = []
         for i in range(2 * rounds):
             phases.append(_phase(analysis, folder, desks[0], is_open=i % 2 == 1, watched=watched))
     finally:

@@ -44,7 +44,7 @@ def open_dashboard(connect: str | None = None, keys: Path | None = None) -> int:
     StreamError
         If the address or the keys cannot be used.
     """
-    watcher = Watcher(connect, keys)
+    watcher = Watcher(connect, keys, pictures=True)
     try:
         app = application()
         window, memory = DashboardWindow(), Memory()

@@ -48,4 +48,6 @@ class Display(Section):
     scale_bar: bool = True
     time_stamp: bool = True
     n_traces: Annotated[int, Field(ge=1, le=40)] = Field(20, description="traces of ΔF/F0 shown")
-    trace_s: Annotated[float, Field(ge=1, le=LONGEST_TRACE_S)] = Field(20.0, description="length of the traces, s")
+    trace_s: Annotated[float, Field(ge=1, le=LONGEST_TRACE_S)] = Field(
+        20.0, description="length of the traces, s"
+    )

@@ -41,6 +41,7 @@ class EventBook:
         self._by_track: dict[int, deque[int]] = {}
         self._times: deque[float] = deque(maxlen=MOST_TIMES)  # of the frames that told them
         self._all: tuple[CalciumEvent, ...] | None = ()
+        self._frames: tuple[int, ...] | None = ()
         self._began_s = self._now_s = math.nan
         self.n_all = self.n_transients = self.n_waves = 0
         self.under_way: EventsUnderWay = NO_EVENTS
@@ -69,7 +70,7 @@ class EventBook:
         self._by_track.setdefault(event.track_id, deque()).append(event.event_id)
         self._times.append(self._now_s)
         self.n_all = max(self.n_all + 1, event.event_id + 1)
-        self._all = None
+        self._all = self._frames = None
         if len(self._events) > self._most:
             oldest = self._events.pop(next(iter(self._events)))
             of_track = self._by_track[oldest.track_id]
@@ -91,6 +92,13 @@ class EventBook:
         if self._all is None:
             self._all = tuple(self._events.values())
         return self._all
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Where the events kept peaked; the same object until another one comes."""
+        if self._frames is None:
+            self._frames = tuple(event.peak_frame for event in self.all)
+        return self._frames
 
     @property
     def per_minute(self) -> float:

@@ -160,6 +160,13 @@ class Watched:
             return None
         return self.playback.position(newest, oldest, now_s, self.books.session.interval_s)
 
+    @property
+    def newest_s(self) -> float | None:
+        """Time of the newest frame on the camera's clock, None before the first."""
+        history = self.books.history if self.books is not None else None
+        newest = history.result(history.newest or 0) if history is not None else None
+        return newest.time_s if newest is not None else None
+
     def scene(self, position: Position, display: Display) -> Scene | None:
         """What the images draw."""
         if self.books is None:

@@ -1,50 +1,95 @@
-"""The list of calcium events."""
+"""List of the calcium events."""
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QLabel, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
 
+from dashboard.models.colours import THEMES, Theme
 from dashboard.models.panels import EventView
-from dashboard.views.counters import set_text
-from dashboard.views.event_model import ASCENDING, COLUMNS, ID_COLUMN, ONSET_COLUMN, EventModel
+from dashboard.views.event_columns import COLUMNS, IN_TIME
+from dashboard.views.event_model import EventModel
 
-MOVES = (
-    Qt.Key.Key_Up,
-    Qt.Key.Key_Down,
-    Qt.Key.Key_PageUp,
-    Qt.Key.Key_PageDown,
-    Qt.Key.Key_Home,
-    Qt.Key.Key_End,
+Key = Qt.Key
+MEANING = (
+    "Calcium events of the tracks. Click or Enter: select the track and look at it; double click or "
+    "Shift+Enter: go back to the event's peak; click on a header or 1 to 8: sort by that column, again: the "
+    "other way round"
 )
 
 
-class _Table(QTableView):
-    """A table that tells which row the keyboard chose."""
+class EventTable(QTableView):
+    """The table itself, with what the keyboard does in it.
 
-    moved, entered_row = Signal(int), Signal(int)
+    Signals
+    -------
+    chosen(row, jump)
+        Enter, or Shift+Enter (`jump`), on a row.
+    """
+
+    chosen = Signal(int, bool)
+
+    def __init__(self, model: EventModel) -> None:
+        super().__init__()
+        self.setModel(model)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerItem)
+        self.setTabKeyNavigation(False)  # Tab goes on to the next panel
+        self.setWordWrap(False)
+        self.setShowGrid(False)
+        self.setAccessibleName("Calcium events")
+        self.setAccessibleDescription(MEANING)
+        self.setToolTip(MEANING)
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setStretchLastSection(True)
+        self.verticalHeader().hide()
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.setSortingEnabled(True)
+        self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+
+    def fit(self) -> None:
+        """Widths and heights that go with the font."""
+        letters = QFontMetrics(self.font())
+        self.verticalHeader().setDefaultSectionSize(round(1.35 * letters.height()))
+        for i, column in enumerate(COLUMNS):
+            widest = max(letters.horizontalAdvance(text) for text in (column.name, column.sample))
+            self.setColumnWidth(i, round(widest + 0.6 * letters.height()))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Moves choose an event, Enter jumps to it."""
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
-            self.entered_row.emit(self.currentIndex().row())
-            return
-        super().keyPressEvent(event)
-        if event.key() in MOVES and self.currentIndex().isValid():
-            self.moved.emit(self.currentIndex().row())
+        """Enter chooses a row, digits sort by a column."""
+        key, row = event.key(), self.currentIndex().row()
+        if key in (Key.Key_Return, Key.Key_Enter):
+            if row >= 0:
+                self.chosen.emit(row, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
+        elif event.text().isdigit() and 1 <= int(event.text()) <= len(COLUMNS):
+            self.sort_by(int(event.text()) - 1)
+        else:
+            super().keyPressEvent(event)
+
+    def sort_by(self, column: int) -> None:
+        """Sort by a column, the other way round where it was already."""
+        header = self.horizontalHeader()
+        is_again = (header.sortIndicatorSection(), header.sortIndicatorOrder()) == (
+            column,
+            Qt.SortOrder.AscendingOrder,
+        )
+        order = Qt.SortOrder.DescendingOrder if is_again else Qt.SortOrder.AscendingOrder
+        self.sortByColumn(column, order)
 
 
 class EventPanel(QWidget):
-    """Calcium events in a table that can be sorted by each column.
+    """The events, and a line that says how many there are.
 
-    Where the end of the table at which new events appear is in sight, they stay in sight; else the rows that
-    the user looks at stay where they are.
+    The list stays where it was scrolled to while events come; at its newest end, it follows them.
 
     Signals
     -------
     event_clicked(event_id)
-        The user chose an event, with mouse or keyboard.
+        An event was clicked, or Enter pressed on it.
     event_double_clicked(event_id)
-        The user wants to see it: double click, or Enter.
+        An event was double-clicked, or Shift+Enter pressed on it.
     """
 
     event_clicked = Signal(int)
@@ -52,105 +97,74 @@ class EventPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._n = QLabel()
-        self.table, self.model = _Table(), EventModel()
-        self.table.setModel(self.model)
-        self.table.setAccessibleName("Calcium events")
-        self.table.setAccessibleDescription(
-            "Up and down choose an event, Enter shows its moment, the titles sort"
-        )
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerItem)
-        self.table.setTabKeyNavigation(False)  # Tab goes on to the next panel
-        self.table.setAlternatingRowColors(True)
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setSortIndicator(ID_COLUMN, ASCENDING)
-        self.table.setSortingEnabled(True)
-        self._fit()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self._n)
-        column.addWidget(self.table, 1)
-        self.table.clicked.connect(lambda index: self._tell(index.row(), self.event_clicked))
-        self.table.moved.connect(lambda row: self._tell(row, self.event_clicked))
-        self.table.doubleClicked.connect(lambda index: self._tell(index.row(), self.event_double_clicked))
-        self.table.entered_row.connect(lambda row: self._tell(row, self.event_double_clicked))
+        self.model = EventModel()
+        self.table = EventTable(self.model)
+        self.summary = QLabel("no events yet")
         self._selected: int | None = None
-        self._say(0, 0)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(2, 2, 2, 2)
+        column.setSpacing(2)
+        column.addWidget(self.summary)
+        column.addWidget(self.table, 1)
+        self.table.clicked.connect(self._clicked)
+        self.table.doubleClicked.connect(self._double_clicked)
+        self.table.chosen.connect(self._chosen)
+        self.apply_theme(THEMES["dark"])
 
     def present(self, view: EventView) -> None:
-        """Show events and which of them is selected; only what has changed is touched."""
-        if view.events is not self.model.taken:
-            self._take(view)
-            self._say(len(view.events), view.n_all)
-        current = self.table.currentIndex()
-        shown = self.model.event_at(current.row()).event_id if current.isValid() else None
-        if view.selected != shown:
-            # Scrolled to only where it was just selected: not whenever new events push it out of sight.
-            self._choose(view.selected, scroll=view.selected != self._selected)
-        self._selected = view.selected
-
-    def visible_rows(self) -> tuple[list[str], list[list[float | int | bool]]]:
-        """The table as it is shown, in its order, with all digits: titles and rows."""
-        rows = [[column.value(event) for column in COLUMNS] for event in self.model.events()]
-        return [column.title for column in COLUMNS], rows
-
-    def _take(self, view: EventView) -> None:
-        bar = self.table.verticalScrollBar()
-        at_top, at_bottom = bar.value() == bar.minimum(), bar.value() == bar.maximum()
-        in_time = self.model.column in (ID_COLUMN, ONSET_COLUMN)
-        rising = self.model.order == ASCENDING
-        top = self.table.rowAt(0)
-        anchor = self.model.event_at(top).event_id if top >= 0 else None
-        self.model.take(view)
-        if in_time and rising and at_bottom:
+        """Show events."""
+        bar, at = self.table.verticalScrollBar(), self.table.verticalScrollBar().value()
+        follows = at == bar.maximum() and self._newest_is_last()
+        anchor = self.model.events[at] if 0 < at < len(self.model.events) else None
+        self.model.take(view.events)
+        if follows:
             self.table.scrollToBottom()
-        elif not (in_time and not rising and at_top) and anchor is not None:
-            row = self.model.row_of(anchor)
-            if row is not None and row != self.table.rowAt(0):
-                self.table.scrollTo(self.model.index(row, 0), QAbstractItemView.ScrollHint.PositionAtTop)
+        elif anchor is not None:
+            row = self.model.row_of(anchor.event_id)
+            bar.setValue(row if row is not None else min(at, bar.maximum()))
+        self._say(view)
+        self._select(view.selected)
 
-    def _choose(self, event_id: int | None, scroll: bool) -> None:
+    def visible_rows(self) -> tuple[list[str], list[list[object]]]:
+        """Header and all rows of the list, rounded and in the order as they are shown."""
+        rows: list[list[object]] = [[c.shown(event) for c in COLUMNS] for event in self.model.events]
+        return [c.name for c in COLUMNS], rows
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Colour of the selected event, and sizes of the font in force."""
+        self.model.mark_with(theme.accent)
+        self.table.fit()
+        self.table.viewport().update()
+
+    def _newest_is_last(self) -> bool:
+        return self.model.column in IN_TIME and self.model.order == Qt.SortOrder.AscendingOrder
+
+    def _say(self, view: EventView) -> None:
+        n, n_kept = view.n_all, len(view.events)
+        text = "no events yet" if n == 0 else f"{n:,} {'event' if n == 1 else 'events'}"
+        if n > n_kept:
+            text += f", the newest {n_kept:,} are listed"
+        if text != self.summary.text():
+            self.summary.setText(text)
+
+    def _select(self, event_id: int | None) -> None:
+        """Mark the event, and bring it into sight when it was not selected before."""
+        self.model.select(event_id)
+        if event_id == self._selected:
+            return
+        self._selected = event_id
         row = self.model.row_of(event_id) if event_id is not None else None
         if row is None:
-            self.table.setCurrentIndex(QModelIndex())
             self.table.clearSelection()
-            return
-        index = self.model.index(row, max(self.table.currentIndex().column(), 0))
-        flag = QItemSelectionModel.SelectionFlag
-        # setCurrentIndex of the view would scroll.
-        if scroll:
-            self.table.scrollTo(index)
-        automatic = self.table.hasAutoScroll()
-        self.table.setAutoScroll(False)
-        self.table.selectionModel().setCurrentIndex(index, flag.ClearAndSelect | flag.Rows)
-        self.table.setAutoScroll(automatic)
+        elif row != self.table.currentIndex().row():
+            self.table.setCurrentIndex(self.model.index(row, 0))
 
-    def _say(self, n: int, n_all: int) -> None:
-        if n_all == 0:
-            set_text(self._n, "no calcium events yet")
-        elif n < n_all:
-            set_text(self._n, f"{n_all:,} events, the newest {n:,} of them:")
-        else:
-            set_text(self._n, f"{n_all:,} events")
+    def _clicked(self, index: QModelIndex) -> None:
+        self.event_clicked.emit(self.model.events[index.row()].event_id)
 
-    def _tell(self, row: int, signal: object) -> None:
-        event_id = self.model.event_at(row).event_id
-        self._selected = event_id  # it is in sight: no need to scroll when this comes back
-        signal.emit(event_id)  # type: ignore[attr-defined]
+    def _double_clicked(self, index: QModelIndex) -> None:
+        self.event_double_clicked.emit(self.model.events[index.row()].event_id)
 
-    def _fit(self) -> None:
-        """Rows and columns as high and wide as the writing in them."""
-        metrics = QFontMetrics(self.font())
-        self.table.verticalHeader().setMinimumSectionSize(1)
-        self.table.verticalHeader().setDefaultSectionSize(round(1.25 * metrics.height()))
-        header = self.table.horizontalHeader()
-        header.setMinimumSectionSize(round(metrics.horizontalAdvance("00000")))
-        for i, column in enumerate(COLUMNS):
-            header.resizeSection(i, metrics.horizontalAdvance(column.title) + 3 * metrics.height() // 2)
-        header.setStretchLastSection(True)
+    def _chosen(self, row: int, jump: bool) -> None:
+        told = self.event_double_clicked if jump else self.event_clicked
+        told.emit(self.model.events[row].event_id)

@@ -1,5 +1,6 @@
 """The items of the health bar: a badge, and readings with their word beside the colour."""
 
+import math
 from typing import NamedTuple
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
@@ -50,8 +51,8 @@ def warning(reading: Reading) -> str:
 class Item(QWidget):
     """A widget as wide as its writing, that gets narrower only where much room would be left."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
         self.theme = THEMES["dark"]
         self._width = 0
 
@@ -64,17 +65,17 @@ class Item(QWidget):
         """Width of the writing."""
         raise NotImplementedError
 
-    def fit(self) -> bool:
-        """Adapt the width to what is written; tell whether it changed."""
-        old, needed = self._width, round(self.needed_px() + 0.5)
-        if needed > old or needed < SHRINKS_BELOW * old:
+    def fit(self, anew: bool = False) -> bool:
+        """Adapt the width to what is written, in any case or where it must be; tell whether it changed."""
+        old, needed = self._width, math.ceil(self.needed_px())
+        if anew or needed > old or needed < SHRINKS_BELOW * old:
             self._width = needed
         return self._width != old
 
     def sizeHint(self) -> QSize:
         """Two lines of writing, the upper one small."""
         high = QFontMetricsF(self.small()).height() + QFontMetricsF(self.strong()).height()
-        return QSize(self._width, round(high + 0.5))
+        return QSize(self._width, math.ceil(high))
 
     def small(self) -> QFont:
         """Of names."""
@@ -90,8 +91,8 @@ class Item(QWidget):
 class BadgeItem(Item):
     """LIVE, REPLAY, SIMULATION or NO RUN, told apart by word, symbol, border and shape."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
         self.badge: Badge | None = None
 
     def present(self, badge: Badge) -> bool:
@@ -133,9 +134,10 @@ class BadgeItem(Item):
 class ReadingItem(Item):
     """A reading: its name small above with the word of what is wrong, its text below."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
         self.reading = Reading("", "")
+        self._is_chosen = False
 
     def present(self, reading: Reading) -> bool:
         """Show a reading; tell whether it is another one."""
@@ -163,6 +165,12 @@ class ReadingItem(Item):
         lower = QFontMetricsF(self._font()).horizontalAdvance(shortened(self.reading.text))
         return max(upper, lower) + gap
 
+    def choose(self, is_chosen: bool) -> None:
+        """Mark it as the one that the keyboard is at."""
+        if is_chosen != self._is_chosen:
+            self._is_chosen = is_chosen
+            self.update()
+
     def _font(self) -> QFont:
         return self.font() if self.reading.level == "ok" else self.strong()
 
@@ -187,4 +195,7 @@ class ReadingItem(Item):
         painter.setFont(self._font())
         below = QRectF(0.4 * line, small.height(), self.width(), self.height() - small.height())
         painter.drawText(below, Align.AlignLeft | Align.AlignVCenter, shortened(reading.text))
+        if self._is_chosen:
+            painter.setPen(pen(theme.accent, 2.0))
+            painter.drawRect(QRectF(self.rect()).adjusted(1, 1, -1, -1))
         painter.end()

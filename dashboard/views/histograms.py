@@ -14,7 +14,8 @@ from dashboard.views.plot import Align, Plot, pen
 from dashboard.views.same import same
 from dashboard.views.ticks import log_ticks, ticks
 
-SMALLEST_EM = (13, 6)  # width and height of a histogram, lines of text
+SMALLEST_EM = (11, 6)  # width and height of a histogram, lines of text
+SMALLEST_SHARE = 0.75  # of the font's size for its title; smaller letters can't be read
 
 
 class Histogram(Plot):
@@ -76,14 +77,14 @@ class Histogram(Plot):
         if view is None:
             return
         left = QRectF(area.left(), 0.15 * line, area.width(), line)
-        self.write(painter, left, self.title(), self.theme.text, Align.AlignLeft)
+        title = self.title()
+        share = min(1.0, max(area.width() / self.text_px(title), SMALLEST_SHARE))
+        painter.save()
+        painter.setFont(self.scaled_font(share))
+        self.write(painter, left, title, self.theme.text, Align.AlignLeft)
+        painter.restore()
         self.write(painter, left.translated(0, line), self.words(), self.theme.text, Align.AlignLeft)
-        x = self.x_of(view.edges, area)
-        heights = view.counts * (area.height() / max(int(view.counts.max(initial=0)), 1))
-        colour = QColor(self.theme.accent)
-        for x0, x1, height in zip(x[:-1], x[1:], heights, strict=True):
-            if height:
-                painter.fillRect(QRectF(x0, area.bottom() - height, max(x1 - x0 - 0.5, 1.0), height), colour)
+        self._bars(painter, area)
         if np.isfinite(view.median) and view.edges[0] <= view.median <= view.edges[-1]:
             at = float(self.x_of(np.array([view.median]), area)[0])
             painter.setPen(pen(self.theme.text))
@@ -94,6 +95,19 @@ class Histogram(Plot):
         if view.is_log and len(values) < 2:  # less than a decade
             values = np.array([low, high])
         self.axis(painter, area, values, self.x_of(values, area))
+
+    def _bars(self, painter: QPainter, area: QRectF) -> None:
+        """From whole pixel to whole pixel, so that all look equally wide and apart."""
+        view = self._view
+        assert view is not None
+        x = np.rint(self.x_of(view.edges, area))
+        heights = view.counts * (area.height() / max(int(view.counts.max(initial=0)), 1))
+        colour = QColor(self.theme.accent)
+        for x0, x1, height in zip(x[:-1], x[1:], heights, strict=True):
+            if height:
+                gap = 1 if x1 - x0 > 2 else 0
+                bar = QRectF(x0, area.bottom() - height, max(x1 - x0 - gap, 1.0), height)
+                painter.fillRect(bar, colour)
 
 
 class HistogramsPanel(QWidget):

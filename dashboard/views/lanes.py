@@ -2,12 +2,13 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter
 
 from dashboard.views.plot import Align, TimePlot, pen
 
 SELECTED, OTHER = "▸", " "
+SMALLEST_EM = (16, 6)  # width and height of the plot, lines of text
 SMALLEST_SHARE = 0.75  # of the font's size for labels of low lanes; smaller ones can't be read
 
 
@@ -51,6 +52,10 @@ class LanePlot(TimePlot):
         line = self.line_px
         left = self.text_px(f"{SELECTED} 000000 ")
         return QRectF(left, 0.3 * line, self.width() - left - line, self.height() - 1.7 * line)
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for some lanes."""
+        return QSize(*(round(em * self.line_px) for em in SMALLEST_EM))
 
     def lane_px(self) -> float:
         """Height of a lane."""

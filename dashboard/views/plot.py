@@ -112,14 +112,17 @@ class Plot(QWidget):
         for x in at_px:
             painter.drawLine(QPointF(x, area.bottom()), QPointF(x, area.bottom() + 0.25 * line))
         below = QRectF(0, area.bottom() + 0.3 * line, 1, line)
-        unit_from = self.width() - self.text_px(unit) - 0.4 * line if unit else area.right() + line
+        unit_from = self.width() - (self.text_px(unit) + 0.4 * line if unit else 0)
         free_from = -np.inf
         for value, x in zip(values, at_px, strict=True):
             text = brief(float(value))
             half = self.text_px(text) / 2
-            if x - half > free_from and x + half < unit_from:  # numbers don't run into each other
-                self.write(painter, below.translated(float(x), 0), text, self.theme.text)
-                free_from = x + half + 0.3 * line
+            middle = max(float(x), half) if unit else min(max(float(x), half), self.width() - half)
+            if (
+                middle - half >= free_from and middle + half <= unit_from + 1
+            ):  # numbers don't run into each other
+                self.write(painter, below.translated(middle, 0), text, self.theme.text)
+                free_from = middle + half + 0.3 * line
         if unit:
             at = QRectF(unit_from, below.y(), self.text_px(unit), line)
             self.write(painter, at, unit, self.theme.text)

@@ -47,7 +47,13 @@ def style_sheet(theme: Theme) -> str:
     """What a palette can't say: where the keyboard is, and levels of labels; lengths in em of the font."""
     kinds = ("QAbstractButton", "QLineEdit", "QAbstractSpinBox", "QComboBox", "QAbstractItemView", "QSlider")
     focus = ", ".join(f"{kind}:focus" for kind in kinds)
+    # Colours of the palette again: Qt hands a palette no further down where there is a style sheet.
     return f"""
+        QWidget {{ color: {theme.text}; background-color: {theme.panel};
+                   selection-color: {theme.background}; selection-background-color: {theme.accent}; }}
+        QWidget:disabled {{ color: {theme.weak}; }}
+        QLineEdit, QAbstractSpinBox, QComboBox, QAbstractItemView, QPlainTextEdit, QTextEdit {{
+            background-color: {theme.background}; alternate-background-color: {theme.panel}; }}
         QToolTip {{ color: {theme.text}; background: {theme.panel}; border: 1px solid {theme.weak}; }}
         QPushButton {{ color: {theme.text}; background: {theme.background}; border: 1px solid {theme.weak};
                        border-radius: 0.2em; padding: 0.2em 0.6em; }}

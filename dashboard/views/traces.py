@@ -19,14 +19,16 @@ SMALLEST_SCALE = 0.1  # ΔF/F0 a lane; below it noise would fill the lane
 
 
 def scale_of(view: TraceView) -> float:
-    """ΔF/F0 that a lane is high: a round number that 99.5 % of the values and all event peaks stay below."""
-    values = view.dff[np.isfinite(view.dff)]
-    highest = [SMALLEST_SCALE]
-    if values.size:
-        k = int(0.995 * (values.size - 1))
-        highest.append(float(np.partition(values, k)[k]))
-    highest += [mark.amplitude_dff for mark in view.marks if np.isfinite(mark.amplitude_dff)]
-    return round_step(max(highest))
+    """ΔF/F0 that a lane is high: a round number that every track stays below for 99 % of the time shown.
+
+    So does the peak of every event; but not each spike of noise.
+    """
+    highest = [SMALLEST_SCALE, *(mark.amplitude_dff for mark in view.marks)]
+    n = view.dff.shape[1]
+    if n and len(view.dff):
+        k = int(0.99 * (n - 1))
+        highest.append(float(np.partition(np.nan_to_num(view.dff, nan=-np.inf), k, axis=1)[:, k].max()))
+    return round_step(max(height for height in highest if np.isfinite(height)))
 
 
 class TracesPanel(LanePlot):

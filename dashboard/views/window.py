@@ -70,8 +70,9 @@ class DashboardWindow(QMainWindow):
             self.tabifyDockWidget(self.docks["Events"], self.docks[other])
         for front in ("Control", "Events"):
             self.docks[front].raise_()
-        self._status = QLabel()
+        self._status, self._hint = QLabel(), QLabel()
         self.statusBar().addWidget(self._status, 1)
+        self.statusBar().addPermanentWidget(self._hint)
         self.setMinimumSize(SMALLEST_SIZE)
         self.resize(FIRST_SIZE)
         self.resizeDocks(
@@ -84,12 +85,16 @@ class DashboardWindow(QMainWindow):
         self._status.setText(text)
         self._status.setToolTip(text)
 
+    def hint(self, text: str) -> None:
+        """Write what is under the mouse."""
+        self._hint.setText(text)
+
     @property
     def said(self) -> str:
         """The sentence at the foot."""
         return self._status.text()
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+    def closeEvent(self, event: QCloseEvent) -> None:
         """Tell that it closes, while everything is still there."""
         self.closing.emit()
         super().closeEvent(event)

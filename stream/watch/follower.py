@@ -18,6 +18,7 @@ from stream.watch.search import Search, Target
 
 ASKED_EVERY_S = 0.5
 SILENT_S = 2.0  # four questions without an answer
+REFUSED_S = 5.0  # after which it is tried again: the key may have been copied there meanwhile
 WAIT_MS = 200  # for anything to come; below the time between two questions
 RUN_JSON = "run.json"
 SEARCHING = "no run on this computer: waiting for one to begin"
@@ -53,6 +54,7 @@ class Follower:
         self._with_pictures = pictures
         self._target: Target | None = None
         self._line: Line | None = None
+        self._why = ""  # it does not let us in
         self._has_heard = False  # this line's desk
         self._is_over = False  # the run that was heard last, whose desk may be another's next
         self._asked_s = self._heard_s = self._looked_s = -1e9
@@ -96,9 +98,16 @@ class Follower:
             found = self._search.target()
             if found is not None and found != target:
                 self._call(found)
+                target = found
+        if target is not None and self._line is not None and self._is_silent(REFUSED_S):
+            why = self._line.refusal()
+            if why:  # ZeroMQ does not call again by itself then
+                self._call(target)
+                self._why = why
 
     def _call(self, target: Target) -> None:
         self.close()
+        self._why = ""
         self._target = target
         self._line = Line(self._context, target.endpoint, target.keys, pictures=self._with_pictures)
         self._has_heard = self._is_over = False
@@ -164,7 +173,7 @@ class Follower:
         if self._is_over or target is None or line is None:
             return
         if not self._has_heard:
-            why = line.refusal()
+            why = self._why = line.refusal() or self._why
             if why:
                 self._news.refused(f"no way to {target.name}: {why}")
             text = f"calling {target.name}"
@@ -175,8 +184,8 @@ class Follower:
         else:
             self._news.link = Link("watching", f"watching {target.name}")
 
-    def _is_silent(self) -> bool:
-        return time.monotonic() - self._heard_s > SILENT_S
+    def _is_silent(self, after_s: float = SILENT_S) -> bool:
+        return time.monotonic() - self._heard_s > after_s
 
     def _end(self, how: str) -> None:
         """The run is over; its desk is left, unless the next one may come to the same address."""

@@ -654,3 +654,17 @@ def test_following_a_run_is_cheap(place):
     before = time.process_time()
     time.sleep(1.0)
     assert time.process_time() - before < 0.15  # idle: both sides and the waiting; 0.02 in quiet
+
+
+def test_a_key_that_is_copied_later_opens_the_door(place, keys, monkeypatch):
+    """The server's next run, started with this dashboard's key in its folder, is watched without a restart."""
+    monkeypatch.setattr("stream.watch.follower.REFUSED_S", 0.5)
+    known = (keys["server"] / "dashboard.public").rename(keys["server"] / "later")
+    run = place.run("one", keys=keys["server"])
+    endpoints = run.endpoints
+    watch = place.watch(endpoints[0], keys["dashboard"])
+    watch.until(lambda w: w.refused)
+    run.close()
+    known.rename(keys["server"] / "dashboard.public")
+    place.run("two", endpoints, keys=keys["server"])
+    watch.until_is("watching", "two")

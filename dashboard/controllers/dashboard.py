@@ -1,0 +1,244 @@
+"""The dashboard at work: a timer takes the news and redraws the newest state."""
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer
+
+from dashboard.controllers.actions import bind_actions
+from dashboard.controllers.client import Client
+from dashboard.controllers.looking import Looking
+from dashboard.controllers.memory import Memory
+from dashboard.controllers.saving import Saving
+from dashboard.controllers.wishing import Wishing
+from dashboard.models.display import Contrast, Display
+from dashboard.models.playback import Position
+from dashboard.models.region import EVENTS_S, measure, rows
+from dashboard.models.scene import Scene
+from dashboard.models.watched import Watched
+from dashboard.views.theme import use_theme
+from dashboard.views.window import DashboardWindow
+
+REDRAW_MS = 33  # eyes see no more, and every redraw costs
+SLOW_S = 0.3  # panels that are read rather than watched
+HEALTH_S = 0.5
+
+
+class Dashboard(QObject):
+    """Joins the client, the models and the window.
+
+    Parameters
+    ----------
+    client
+        Brings news and takes wishes; whoever made it closes it.
+    window, memory
+        What is painted, and what is kept until the next start.
+    clock
+        Seconds on a clock that only goes forward; tests bring their own.
+
+    Attributes
+    ----------
+    watched, display
+        What is known, and how it is shown.
+    scene
+        What the images show, None before the first result.
+    n_redraws
+        How often the images were given a scene to draw.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        window: DashboardWindow,
+        memory: Memory,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(window)
+        self._client, self._window, self._memory, self._clock = client, window, memory, clock
+        self.watched = Watched()
+        self.display = memory.display()
+        self.scene: Scene | None = None
+        self.n_redraws = 0
+        self._position: Position | None = None
+        self._is_stale = False
+        self._slow_at_s = self._health_at_s = -math.inf
+        self._region: NDArray[np.float64] | None = None
+        self.looking = Looking(self.watched, window, self.redraw)
+        self.wishing = Wishing(client, self.watched, window)
+        self.saving = Saving(self.watched, window)
+        window.controls.display_changed.connect(self.use_display)
+        window.controls.snapshot_wanted.connect(self.snapshot)
+        window.controls.export_wanted.connect(self.saving.table)
+        window.controls.freeze_wanted.connect(self.looking.freeze_or_follow)
+        window.controls.region_wanted.connect(self._show_region)
+        window.contrast.contrast_changed.connect(self._use_contrast)
+        window.images.region_changed.connect(self._region_moved)
+        window.images.tell_more(self._more_of)
+        window.images.hovered.connect(self._window.hint)
+        window.closing.connect(self.stop)
+        bind_actions(window, self)
+        self._timer = QTimer(self)
+        self._timer.setInterval(REDRAW_MS)
+        self._timer.timeout.connect(self.tick)
+        self.use_display(self.display)
+
+    def start(self) -> None:
+        """Begin to redraw."""
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Stop redrawing, and keep settings and layout for the next time."""
+        self._timer.stop()
+        self._memory.keep(self._window, self.display)
+
+    def tick(self) -> None:
+        """Take the news, and redraw what has changed."""
+        now_s = self._clock()
+        news = self._client.take()
+        if self.watched.take(news, now_s):
+            self._begin()
+        self.wishing.hear(news.answers)
+        self._tell_refused()
+        self._draw(now_s, has_news=bool(news.results or news.pictures))
+        if now_s >= self._health_at_s:
+            self._health_at_s = now_s + HEALTH_S
+            self._draw_health(now_s)
+
+    def redraw(self) -> None:
+        """Draw with the next tick, whether there are news or not."""
+        self._is_stale = True
+        self._slow_at_s = -math.inf
+
+    def use_display(self, display: Display) -> None:
+        """Show things another way."""
+        if display.theme != self.display.theme or not self.n_redraws:
+            use_theme(self._window, display.theme)
+        self.display = display
+        self._window.controls.set_display(display)
+        self._window.images.apply(display)
+        self._window.contrast.apply(display)
+        self.redraw()
+
+    def snapshot(self) -> None:
+        """Save what is shown."""
+        self.saving.snapshot(self.scene, self.display)
+
+    def say_error(self, error: BaseException) -> None:
+        """Tell of a mistake in the dashboard itself; the run takes no notice of it."""
+        what = str(error) or type(error).__name__
+        self._window.say(f"the dashboard made a mistake, the run goes on: {what}")
+
+    def _begin(self) -> None:
+        """Another run is known: the views forget the last one."""
+        session = self.watched.session
+        assert session is not None
+        self.scene, self._position, self._region = None, None, None
+        self._window.setWindowTitle(f"{session.name} – PIEZO1 Calcium Tracker")
+        self._window.images.begin(session)
+        self._window.contrast.begin(session.shape[0])
+        self._window.controls.set_region_rows([])
+        self.wishing.forget()
+        self._window.say("; ".join(session.notes))
+        self.redraw()
+
+    def _draw(self, now_s: float, *, has_news: bool) -> None:
+        position = self.watched.position(now_s)
+        if position is None:
+            return
+        moved = self._position is None or position.seq != self._position.seq
+        if position.state != "following" and not moved and not self._is_stale:
+            has_news = False  # what is held does not change, whatever comes
+        if not (moved or has_news or self._is_stale):
+            return
+        self._is_stale, self._position = False, position
+        scene = self.watched.scene(position, self.display)
+        assert scene is not None  # there is a position in it
+        self.scene = scene
+        self._window.images.show_scene(scene, self.watched.newest_s)
+        traces = self.watched.traces(position, self.display)
+        if traces is not None:
+            self._window.traces.present(traces, self.display.trace_s)
+        self.n_redraws += 1
+        if now_s >= self._slow_at_s or position.state != "following":
+            self._draw_playbar(position)
+        if now_s >= self._slow_at_s:
+            self._slow_at_s = now_s + SLOW_S
+            self._draw_slowly(scene)
+
+    def _draw_playbar(self, position: Position) -> None:
+        books = self.watched.books
+        assert books is not None
+        history, is_following = books.history, position.state == "following"
+        self._window.playbar.present(
+            history.oldest or 0,
+            history.newest or 0,
+            position.seq,
+            is_following,
+            position.text,
+            books.session.interval_s,
+            books.events.frames,
+            is_playing=position.state == "playing",
+        )
+        self._window.controls.set_position(position.text, is_following)
+
+    def _draw_slowly(self, scene: Scene) -> None:
+        """The panels that are read."""
+        window, watched = self._window, self.watched
+        window.events.present(watched.events())
+        raster = watched.raster(scene)
+        if raster is not None:
+            window.raster.present(raster)
+        window.histograms.present(watched.histograms())
+        window.counters.present(watched.counters())
+        if scene.picture is not None and window.contrast.isVisible():
+            window.contrast.show_picture(scene.picture, window.images.contrast)
+        self._measure_region(scene)
+
+    def _draw_health(self, now_s: float) -> None:
+        window, report = self._window, self.watched.report
+        badge, readings = self.watched.health(now_s)
+        window.health.present(badge, readings)
+        health = report.health if report is not None else None
+        window.controls.set_dial("detection", health.detection if health else None)
+        window.controls.set_dial("calcium", health.calcium if health else None)
+
+    def _tell_refused(self) -> None:
+        """Write what could not be read, once."""
+        sentences = self.watched.sentences
+        while sentences:
+            self._window.say(sentences.popleft())
+
+    def _use_contrast(self, channel: int, contrast: Contrast) -> None:
+        both = list(self.display.contrast)
+        both[channel] = contrast
+        self.use_display(self.display.model_copy(update={"contrast": tuple(both)}))
+
+    def _show_region(self, on: bool) -> None:
+        self._window.images.region = on
+
+    def _region_moved(self, vertices: NDArray[np.float64] | None) -> None:
+        self._region = vertices
+        self._window.controls.set_region(vertices is not None)
+        self.redraw()
+
+    def _measure_region(self, scene: Scene) -> None:
+        books, session = self.watched.books, self.watched.session
+        if self._region is None or books is None or session is None:
+            self._window.controls.set_region_rows([])
+            return
+        events = books.history.events(scene.seq, EVENTS_S)
+        statistics = measure(self._region, scene, session, events, books.history.span.seconds)
+        self._window.controls.set_region_rows(rows(statistics))
+
+    def _more_of(self, track_id: int) -> str:
+        """What is known of a track besides its punctum."""
+        books = self.watched.books
+        if books is None:
+            return ""
+        diffusion = float(books.tracks.diffusion(np.array([track_id]))[0])
+        n_events = len(books.events.of_track(track_id))
+        known = f"D {diffusion:.4f} µm²/s" if math.isfinite(diffusion) else "D not known yet"
+        return f"{known}, {n_events} {'event' if n_events == 1 else 'events'}"
