@@ -16,9 +16,11 @@ def main(desk: str, start_s: float, measured_s: float, report: Path) -> int:
     from dashboard.app import application
     from dashboard.controllers.dashboard import Dashboard
     from dashboard.controllers.memory import Memory
+    from dashboard.priority import step_back
     from dashboard.views.window import DashboardWindow
     from stream.watch.client import Watcher
 
+    step_back()
     app = application()
     with Watcher(desk, pictures=True) as watcher:
         window = DashboardWindow()

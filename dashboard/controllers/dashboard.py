@@ -15,6 +15,7 @@ from dashboard.controllers.memory import Memory
 from dashboard.controllers.saving import Saving
 from dashboard.controllers.wishing import Wishing
 from dashboard.models.display import Contrast, Display
+from dashboard.models.panels import TraceView
 from dashboard.models.playback import Position
 from dashboard.models.region import EVENTS_S, measure, rows
 from dashboard.models.scene import Scene
@@ -25,6 +26,7 @@ from dashboard.views.window import DashboardWindow
 REDRAW_MS = 33  # eyes see no more, and every redraw costs
 SLOW_S = 0.3  # panels that are read rather than watched
 HEALTH_S = 0.5
+SHORTEST_SPAN_S = 2.0  # of the traces' time axis
 
 
 class Dashboard(QObject):
@@ -160,7 +162,7 @@ class Dashboard(QObject):
         self._window.images.show_scene(scene, self.watched.newest_s)
         traces = self.watched.traces(position, self.display)
         if traces is not None:
-            self._window.traces.present(traces, self.display.trace_s)
+            self._window.traces.present(traces, _span_s(traces, self.display.trace_s))
         self.n_redraws += 1
         if now_s >= self._slow_at_s or position.state != "following":
             self._draw_playbar(position)
@@ -242,3 +244,9 @@ class Dashboard(QObject):
         n_events = len(books.events.of_track(track_id))
         known = f"D {diffusion:.4f} µm²/s" if math.isfinite(diffusion) else "D not known yet"
         return f"{known}, {n_events} {'event' if n_events == 1 else 'events'}"
+
+
+def _span_s(traces: TraceView, wanted_s: float) -> float:
+    """Length of the time axis: no longer than what there is, so that the first seconds are seen well."""
+    there_s = float(traces.time_s[-1] - traces.time_s[0]) if len(traces.time_s) else 0.0
+    return min(wanted_s, max(there_s, SHORTEST_SPAN_S))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, QTimer, Signal
-from PySide6.QtWidgets import QGridLayout, QGroupBox, QLabel
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from dashboard.models.panels import Level
 from dashboard.views.dress import set_level, set_text
@@ -18,7 +18,7 @@ ANSWER_S = 5.0  # a wish without an answer for so long has been lost
 POSITIONS = 200  # of the slider, at most
 
 
-class DialControl(QGroupBox):
+class DialControl(QWidget):
     """Slider and number of a threshold, and what became of the last wish.
 
     What the analysis reports is shown, except while the user turns it or a wish is under way: a report may be
@@ -40,9 +40,8 @@ class DialControl(QGroupBox):
     wanted = Signal(float)
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(f"{name} threshold")
-        self.setFlat(True)
-        self._name, self._clock = name, clock
+        super().__init__()
+        self._clock = clock
         self._dial: wire.Dial | None = None
         self._step = 1.0
         self._asked: float | None = None
@@ -55,11 +54,15 @@ class DialControl(QGroupBox):
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
         self._rest.timeout.connect(self._tell)
+        title = QLabel(f"{name} threshold")
+        title.setBuddy(self.spin)
         grid = QGridLayout(self)
-        grid.addWidget(self.slider, 0, 0, 1, 2)
-        grid.addWidget(self.spin, 1, 0)
-        grid.addWidget(self.unit, 1, 1)
-        grid.addWidget(self.state, 2, 0, 1, 2)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(title, 0, 0, 1, 2)
+        grid.addWidget(self.slider, 1, 0, 1, 2)
+        grid.addWidget(self.spin, 2, 0)
+        grid.addWidget(self.unit, 2, 1)
+        grid.addWidget(self.state, 3, 0, 1, 2)
         grid.setColumnStretch(1, 1)
         self.slider.valueChanged.connect(self._slid)
         self.slider.sliderReleased.connect(self._tell)

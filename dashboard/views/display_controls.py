@@ -3,7 +3,7 @@
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtWidgets import QGridLayout, QGroupBox, QLabel, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from dashboard.models.display import Display
 from dashboard.views.inputs import Choice, Count, Number, check
@@ -36,7 +36,7 @@ NUMBERS = {
 ORDER = ("layout", "tails", "tail_frames", "n_traces", "trace_s", "theme")
 
 
-class DisplayControls(QGroupBox):
+class DisplayControls(QWidget):
     """Boxes, choices and numbers.
 
     Signals
@@ -48,8 +48,7 @@ class DisplayControls(QGroupBox):
     changed = Signal(object)
 
     def __init__(self) -> None:
-        super().__init__("Display")
-        self.setFlat(True)
+        super().__init__()
         self._display = Display()
         self.switches = {field: check(name, tip) for field, (name, tip) in SWITCHES.items()}
         self.choices = {field: Choice(name, WORDS[field]) for field, (name, _) in CHOICES.items()}
@@ -105,6 +104,7 @@ class DisplayControls(QGroupBox):
 
     def _lay_out(self) -> None:
         grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
         for row, field in enumerate(ORDER):
             control: QWidget = self.choices[field] if field in self.choices else self.numbers[field]
             label = QLabel((CHOICES[field] if field in CHOICES else NUMBERS[field])[0])

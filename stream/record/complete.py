@@ -1,19 +1,14 @@
 """Completing a run: at its regular end, or later, when it was killed."""
 
-import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
+from stream.alive import is_alive, is_here
 from stream.record.fold import fold
 from stream.record.provenance import timestamp
 from stream.record.run import JOURNAL, RUN_JSON, Info, cannot_write, read_info, write_info
 from stream.results import StreamError
-
-# Start times of processes are derived from the boot time, which moves when the clock is set.
-START_TOLERANCE_S = 2.0
 
 
 def complete(
@@ -63,7 +58,7 @@ def complete(
         raise cannot_write(run / RUN_JSON, error, f"make room, then run `piezo1 recover {run}`") from error
     # A run of another machine may still be written there, and a journal may hold more than could be read:
     # they stay.
-    if not lost and folded.unread <= 1 and info["process"]["host"] == platform.node():
+    if not lost and folded.unread <= 1 and is_here(info["process"]):
         shutil.rmtree(run / JOURNAL, ignore_errors=True)
     return final
 
@@ -107,7 +102,7 @@ def recover(path: Path) -> Recovery:
     if info["results"] == "tables":
         return Recovery(f"{path} is {info['state']}: nothing to recover", False, info)
     state = info["state"]
-    if state == "running" and _alive(info["process"]):
+    if state == "running" and is_alive(info["process"]):
         pid = info["process"]["pid"]
         raise StreamError(
             f"run {path} is still being recorded by process {pid}; wait for its end, or stop it"
@@ -123,15 +118,3 @@ def recover(path: Path) -> Recovery:
         True,
         info,
     )
-
-
-def _alive(process: Info) -> bool:
-    """Whether the process that began the run still lives on this machine."""
-    if process["host"] != platform.node():
-        return False
-    try:
-        found = psutil.Process(process["pid"])
-        same = abs(found.create_time() - process["started"]) < START_TOLERANCE_S
-        return same and found.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

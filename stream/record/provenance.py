@@ -7,12 +7,12 @@ from datetime import datetime
 from importlib import metadata
 
 import numpy as np
-import psutil
 
 from acquire.frame import SourceInfo
 from acquire.registration import Registration
 from model.camera import Camera
 from model.commit import code_commit
+from stream.alive import this_process
 from stream.config import RunConfig
 from stream.record.remarks import ADJUSTMENTS, ANNOTATIONS
 from stream.record.run import FORMAT, Info
@@ -49,7 +49,6 @@ class RunStart:
 
 def describe(start: RunStart) -> Info:
     """The first `run.json` of a run that this process begins now."""
-    process = psutil.Process()
     return {
         "format": FORMAT,
         "state": "running",
@@ -68,7 +67,7 @@ def describe(start: RunStart) -> Info:
         "counts": {},
         "timings": {},
         "versions": _versions(),
-        "process": {"pid": process.pid, "started": process.create_time(), "host": platform.node()},
+        "process": this_process(),
         "configuration": start.config.model_dump(mode="json"),
     }
 

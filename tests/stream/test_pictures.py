@@ -9,6 +9,7 @@ import zmq
 from acquire.frame import Frame
 from stream import wire
 from stream.results import StreamError
+from stream.transport.sockets import LAST_WORD_MS
 from stream.watch.pictures import MAX_BYTES_PER_S, MAX_PER_S, PictureSender
 
 pytestmark = pytest.mark.timeout(60)
@@ -140,6 +141,11 @@ def test_metadata_too_large_to_travel_costs_only_that_picture(stage):
     stage.sender.send(Frame(0, 0.0, a_frame().pixels, {"x": "y" * (wire.MAX_HEADER_BYTES + 1)}))
     stage.sender.send(a_frame(1))
     assert receive(socket).seq == 1
+
+
+def test_a_broken_connection_does_not_wait_for_its_queue_for_ever(stage):
+    """It takes `linger` from its listener as that was bound; with ZeroMQ's default, runs hung at their end."""
+    assert stage.sender._socket.linger == LAST_WORD_MS
 
 
 def test_pictures_never_leave_in_the_clear():

@@ -657,7 +657,7 @@ def test_following_a_run_is_cheap(place):
 
 
 def test_a_key_that_is_copied_later_opens_the_door(place, keys, monkeypatch):
-    """The server's next run, started with this dashboard's key in its folder, is watched without a restart."""
+    """The server's next run, which knows this dashboard's key, is watched without a restart."""
     monkeypatch.setattr("stream.watch.follower.REFUSED_S", 0.5)
     known = (keys["server"] / "dashboard.public").rename(keys["server"] / "later")
     run = place.run("one", keys=keys["server"])
