@@ -15,7 +15,7 @@ from dashboard.views.same import same
 from dashboard.views.ticks import log_ticks, ticks
 
 SMALLEST_EM = (11, 6)  # width and height of a histogram, lines of text
-SMALLEST_SHARE = 0.75  # of the font's size for its title; smaller letters can't be read
+SMALLEST_SHARE = 0.75  # of the font's size for what is written above; smaller letters can't be read
 
 
 class Histogram(Plot):
@@ -76,14 +76,14 @@ class Histogram(Plot):
         view, line = self._view, self.line_px
         if view is None:
             return
-        left = QRectF(area.left(), 0.15 * line, area.width(), line)
-        title = self.title()
-        share = min(1.0, max(area.width() / self.text_px(title), SMALLEST_SHARE))
+        at = QRectF(area.left(), 0.15 * line, area.width(), line)
         painter.save()
-        painter.setFont(self.scaled_font(share))
-        self.write(painter, left, title, self.theme.text, Align.AlignLeft)
+        for text in (self.title(), self.words()):
+            share = min(1.0, max(area.width() / self.text_px(text), SMALLEST_SHARE))
+            painter.setFont(self.scaled_font(share))
+            self.write(painter, at, text, self.theme.text, Align.AlignLeft | Align.AlignVCenter)
+            at.translate(0, line)
         painter.restore()
-        self.write(painter, left.translated(0, line), self.words(), self.theme.text, Align.AlignLeft)
         self._bars(painter, area)
         if np.isfinite(view.median) and view.edges[0] <= view.median <= view.edges[-1]:
             at = float(self.x_of(np.array([view.median]), area)[0])
@@ -119,6 +119,7 @@ class HistogramsPanel(QWidget):
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(1)
+        self._grid.setSizeConstraint(QGridLayout.SizeConstraint.SetNoConstraint)  # columns follow the width
         self.histograms: list[Histogram] = []
         self._theme: Theme | None = None
         self._n_columns = 0

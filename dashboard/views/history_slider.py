@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QSlider
 
 from dashboard.models.colours import OKABE_ITO, THEMES
 from dashboard.views.lines import Lines, draw_lines
-from dashboard.views.plot import pen
+from dashboard.views.plot import Align, pen
 
 EVENT_COLOUR = OKABE_ITO[2]  # as over the traces
 NOW = "now"
@@ -20,7 +20,7 @@ PAGE_S = 1.0  # by Page up and down
 class HistorySlider(QSlider):
     """A slider whose range moves on while the run goes on.
 
-    It writes its captions itself: labels that change 30 times a second would lay out the window as often.
+    It writes itself how far back it reaches: a label that changes often would lay out the window as often.
 
     Signals
     -------
@@ -39,13 +39,13 @@ class HistorySlider(QSlider):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.theme = THEMES["dark"]
-        self.back, self.middle = "", ""
+        self.back = ""
         self._event_frames: Sequence[int] = ()
         self._frames: NDArray[np.float64] = np.empty(0)
         self.valueChanged.connect(self.moved)
 
     def show_frames(
-        self, oldest: int, newest: int, seq: int, interval_s: float, text: str, event_frames: Sequence[int]
+        self, oldest: int, newest: int, seq: int, interval_s: float, event_frames: Sequence[int]
     ) -> None:
         """Show where the view is; nothing is told, and a handle that the user holds stays in the hand."""
         with QSignalBlocker(self):
@@ -54,7 +54,6 @@ class HistorySlider(QSlider):
             if not self.isSliderDown():
                 self.setValue(seq)
         self.back = f"−{(newest - oldest) * interval_s:.1f} s"
-        self.middle = f"frame {self.value():,}" + (f" · {text}" if text else "")
         if event_frames is not self._event_frames:
             self._event_frames = event_frames
             self._frames = np.asarray(event_frames, np.float64)
@@ -73,27 +72,22 @@ class HistorySlider(QSlider):
         line, letters = self._line_px(), QFontMetricsF(self.font())
         left = letters.horizontalAdvance(self.back) + 0.6 * line
         right = letters.horizontalAdvance(NOW) + 0.6 * line
-        return QRectF(left, 1.3 * line, max(self.width() - left - right, 1.0), 0.7 * line)
+        return QRectF(left, 0.25 * line, max(self.width() - left - right, 1.0), self.height() - 0.5 * line)
 
     def sizeHint(self) -> QSize:
-        """Captions and slider, by the font."""
-        return QSize(round(14 * self._line_px()), round(2.2 * self._line_px()))
+        """By the font."""
+        return QSize(round(14 * self._line_px()), round(1.3 * self._line_px()))
 
     def minimumSizeHint(self) -> QSize:
         """As narrow as it can be read."""
-        return QSize(round(8 * self._line_px()), round(2.2 * self._line_px()))
+        return QSize(round(8 * self._line_px()), round(1.3 * self._line_px()))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Captions, groove, events, handle."""
         painter, theme, line, groove = QPainter(self), self.theme, self._line_px(), self.groove()
-        above = QRectF(0, 0.1 * line, self.width(), line)
-        beside = QRectF(0, groove.center().y() - line / 2, self.width(), line)
-        letters = QFontMetricsF(self.font())
-        text = letters.elidedText(self.middle, Qt.TextElideMode.ElideRight, above.width())
         painter.setPen(QColor(theme.text))
-        painter.drawText(above, Qt.AlignmentFlag.AlignHCenter, text)
-        painter.drawText(beside, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, self.back)
-        painter.drawText(beside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, NOW)
+        for text, side in ((self.back, Align.AlignLeft), (NOW, Align.AlignRight)):
+            painter.drawText(QRectF(self.rect()), side | Align.AlignVCenter, text)
         painter.fillRect(groove, QColor(theme.background))
         painter.setPen(pen(EVENT_COLOUR))
         draw_lines(painter, self.ticks())

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal
-from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import QGridLayout, QWidget
 
 from dashboard.models.colours import Theme
 from dashboard.views.dress import set_text
@@ -14,6 +14,27 @@ from dashboard.views.inputs import Choice, button
 SPEEDS = (0.25, 0.5, 1.0, 2.0)
 PLAY, PAUSE = "Play", "Pause"
 FOLLOW, FOLLOWING = "Follow", "Following"
+
+
+class Caption(QWidget):
+    """A line of text; a label that changes 30 times a second would lay out the window as often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+
+    def write(self, text: str) -> None:
+        """Show another text."""
+        if text != self.text:
+            self.text = text
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """As much of the text as there is room for."""
+        painter = QPainter(self)
+        text = self.fontMetrics().elidedText(self.text, Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, text)
+        painter.end()
 
 
 class Playbar(QWidget):
@@ -46,12 +67,15 @@ class Playbar(QWidget):
         self.speed.setToolTip("speed of playing")
         self.follow = button(FOLLOW, "show the newest frame again (Home)")
         self._is_following = self._is_playing = False
-        row = QHBoxLayout(self)
-        row.setContentsMargins(4, 0, 4, 0)
-        row.addWidget(self.play)
-        row.addWidget(self.speed)
-        row.addWidget(self.slider, 1)
-        row.addWidget(self.follow)
+        self.caption = Caption()
+        grid = QGridLayout(self)
+        grid.setContentsMargins(4, 2, 4, 2)
+        grid.setVerticalSpacing(2)
+        # The slider in a line of its own: beside two wide docks there is little room.
+        grid.addWidget(self.slider, 0, 0, 1, 4)
+        for column, widget in enumerate((self.play, self.speed, self.caption, self.follow)):
+            grid.addWidget(widget, 1, column)
+        grid.setColumnStretch(2, 1)
         self._keep_widths()
         self.slider.moved.connect(self.position_wanted)
         self.follow.clicked.connect(lambda: self.follow_wanted.emit())
@@ -90,7 +114,8 @@ class Playbar(QWidget):
             self.setEnabled(True)
         set_text(self.play, PAUSE if is_following or is_playing else PLAY)
         set_text(self.follow, FOLLOWING if is_following else FOLLOW)
-        self.slider.show_frames(oldest, newest, seq, interval_s, text, event_frames)
+        self.slider.show_frames(oldest, newest, seq, interval_s, event_frames)
+        self.caption.write(f"frame {self.slider.value():,} · {text}")
 
     def apply_theme(self, theme: Theme) -> None:
         """Colours of the slider, and widths by the font in force."""

@@ -144,7 +144,7 @@ def test_metadata_too_large_to_travel_costs_only_that_picture(stage):
 
 
 def test_a_broken_connection_does_not_wait_for_its_queue_for_ever(stage):
-    """It takes `linger` from its listener as that was bound; with ZeroMQ's default, runs hung at their end."""
+    """It takes `linger` from its listener as that was bound; ZeroMQ's default let runs hang at their end."""
     assert stage.sender._socket.linger == LAST_WORD_MS
 
 

@@ -19,9 +19,9 @@ pytestmark = pytest.mark.timeout(60)
 DARK = THEMES["dark"]
 BADGE = Badge("live", "LIVE: a microscope is imaging (cell 3)")
 ADVICE = (
-    "Frames a second that get their result, over the last 5 s. Below 95% of frames in, the analysis falls behind. "
-    "Image more slowly or a smaller field, raise the detection threshold if there are many false puncta, or close "
-    "other programs."
+    "Frames a second that get their result, over the last 5 s. Below 95% of frames in, the analysis falls "
+    "behind. Image more slowly or a smaller field, raise the detection threshold if there are many false "
+    "puncta, or close other programs."
 )
 WELL = (
     Reading("clock", "12345.67 s, frame 1,234,567, now", meaning="Time of the newest frame."),
@@ -169,9 +169,12 @@ def test_images_do_not_jump_when_digits_or_levels_come_and_go(window, qapp):
 
 
 def test_the_keyboard_goes_from_reading_to_reading(window, qtbot):
-    _, bar = window(1280)
+    main, bar = window(1280)
     bar.present(BADGE, ILL)
+    main.activateWindow()
+    bar.clearFocus()
     bar.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.waitUntil(bar.hasFocus)
     assert bar.sentence.text() == "clock: Time of the newest frame."
     qtbot.keyClick(bar, Qt.Key.Key_Right)
     assert bar.sentence.text() == "frames in: Frames a second."

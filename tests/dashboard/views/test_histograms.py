@@ -95,7 +95,8 @@ def test_there_are_as_many_columns_as_there_is_room_for_and_all_titles_fit(panel
     assert all(panel.rect().contains(rect) for rect in rects)
     assert not any(a.intersects(b) for i, a in enumerate(rects) for b in rects[:i])
     for histogram in panel.histograms:
-        assert 0.75 * histogram.text_px(histogram.title()) <= histogram.width() - histogram.area().left()
+        for text in (histogram.title(), histogram.words()):
+            assert 0.75 * histogram.text_px(text) <= histogram.width() - histogram.area().left()
 
 
 def test_only_those_that_changed_are_painted_again(panel, paintings):
