@@ -72,6 +72,16 @@ def dashboard(
 
 
 @app.command()
+def pictures(
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder for them")] = Path("docs/pictures"),
+) -> None:
+    """Draw the README's pictures of the dashboard from real runs (needs the extras live and dashboard)."""
+    from bench.pictures import run
+
+    run(output, out)
+
+
+@app.command()
 def memory(json: Json = None) -> None:
     """Peak memory for 500 frames, 5,000 frames and a 4 GB BigTIFF (needs 5 GB of disk)."""
     from bench.memory import run

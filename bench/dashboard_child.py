@@ -26,7 +26,6 @@ def main(desk: str, start_s: float, measured_s: float, report: Path) -> int:
         window = DashboardWindow()
         dashboard = Dashboard(watcher, window, Memory())
         window.resize(1600, 900)
-        window.show()
         dashboard.start()
         marks: list[tuple[float, float, int, int, int]] = []
 

@@ -53,8 +53,6 @@ def open_dashboard(connect: str | None = None, keys: Path | None = None) -> int:
         dashboard = Dashboard(watcher, window, memory)
         sys.excepthook = _told_by(dashboard)
         with _ended_by_signals(window):
-            memory.restore(window)
-            window.show()
             dashboard.start()
             return app.exec()
     finally:

@@ -43,8 +43,8 @@ class Dashboard(QObject):
 
     Attributes
     ----------
-    watched, display
-        What is known, and how it is shown.
+    window, watched, display
+        What is painted, what is known, and how it is shown.
     scene
         What the images show, None before the first result.
     n_redraws
@@ -59,7 +59,7 @@ class Dashboard(QObject):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(window)
-        self._client, self._window, self._memory, self._clock = client, window, memory, clock
+        self._client, self.window, self._memory, self._clock = client, window, memory, clock
         self.watched = Watched()
         self.display = memory.display()
         self.scene: Scene | None = None
@@ -79,7 +79,7 @@ class Dashboard(QObject):
         window.contrast.contrast_changed.connect(self._use_contrast)
         window.images.region_changed.connect(self._region_moved)
         window.images.tell_more(self._more_of)
-        window.images.hovered.connect(self._window.hint)
+        window.images.hovered.connect(self.window.hint)
         window.closing.connect(self.stop)
         bind_actions(window, self)
         self._timer = QTimer(self)
@@ -88,13 +88,17 @@ class Dashboard(QObject):
         self.use_display(self.display)
 
     def start(self) -> None:
-        """Begin to redraw."""
+        """Show the window where it was last, and begin to redraw."""
+        is_restored = self._memory.restore(self.window)
+        self.window.show()
+        if not is_restored:
+            self.window.arrange()
         self._timer.start()
 
     def stop(self) -> None:
         """Stop redrawing, and keep settings and layout for the next time."""
         self._timer.stop()
-        self._memory.keep(self._window, self.display)
+        self._memory.keep(self.window, self.display)
 
     def tick(self) -> None:
         """Take the news, and redraw what has changed."""
@@ -117,11 +121,11 @@ class Dashboard(QObject):
     def use_display(self, display: Display) -> None:
         """Show things another way."""
         if display.theme != self.display.theme or not self.n_redraws:
-            use_theme(self._window, display.theme)
+            use_theme(self.window, display.theme)
         self.display = display
-        self._window.controls.set_display(display)
-        self._window.images.apply(display)
-        self._window.contrast.apply(display)
+        self.window.controls.set_display(display)
+        self.window.images.apply(display)
+        self.window.contrast.apply(display)
         self.redraw()
 
     def snapshot(self) -> None:
@@ -131,19 +135,19 @@ class Dashboard(QObject):
     def say_error(self, error: BaseException) -> None:
         """Tell of a mistake in the dashboard itself; the run takes no notice of it."""
         what = str(error) or type(error).__name__
-        self._window.say(f"the dashboard made a mistake, the run goes on: {what}")
+        self.window.say(f"the dashboard made a mistake, the run goes on: {what}")
 
     def _begin(self) -> None:
         """Another run is known: the views forget the last one."""
         session = self.watched.session
         assert session is not None
         self.scene, self._position, self._region = None, None, None
-        self._window.setWindowTitle(f"{session.name} – PIEZO1 Calcium Tracker")
-        self._window.images.begin(session)
-        self._window.contrast.begin(session.shape[0])
-        self._window.controls.set_region_rows([])
+        self.window.setWindowTitle(f"{session.name} – PIEZO1 Calcium Tracker")
+        self.window.images.begin(session)
+        self.window.contrast.begin(session.shape[0])
+        self.window.controls.set_region_rows([])
         self.wishing.forget()
-        self._window.say("; ".join(session.notes))
+        self.window.say("; ".join(session.notes))
         self.redraw()
 
     def _draw(self, now_s: float, *, has_news: bool) -> None:
@@ -159,10 +163,10 @@ class Dashboard(QObject):
         scene = self.watched.scene(position, self.display)
         assert scene is not None  # there is a position in it
         self.scene = scene
-        self._window.images.show_scene(scene, self.watched.newest_s)
+        self.window.images.show_scene(scene, self.watched.newest_s)
         traces = self.watched.traces(position, self.display)
         if traces is not None:
-            self._window.traces.present(traces, _span_s(traces, self.display.trace_s))
+            self.window.traces.present(traces, _span_s(traces, self.display.trace_s))
         self.n_redraws += 1
         if now_s >= self._slow_at_s or position.state != "following":
             self._draw_playbar(position)
@@ -174,7 +178,7 @@ class Dashboard(QObject):
         books = self.watched.books
         assert books is not None
         history, is_following = books.history, position.state == "following"
-        self._window.playbar.present(
+        self.window.playbar.present(
             history.oldest or 0,
             history.newest or 0,
             position.seq,
@@ -184,11 +188,11 @@ class Dashboard(QObject):
             books.events.frames,
             is_playing=position.state == "playing",
         )
-        self._window.controls.set_position(position.text, is_following)
+        self.window.controls.set_position(position.text, is_following)
 
     def _draw_slowly(self, scene: Scene) -> None:
         """The panels that are read."""
-        window, watched = self._window, self.watched
+        window, watched = self.window, self.watched
         window.events.present(watched.events())
         raster = watched.raster(scene)
         if raster is not None:
@@ -200,7 +204,7 @@ class Dashboard(QObject):
         self._measure_region(scene)
 
     def _draw_health(self, now_s: float) -> None:
-        window, report = self._window, self.watched.report
+        window, report = self.window, self.watched.report
         badge, readings = self.watched.health(now_s)
         window.health.present(badge, readings)
         health = report.health if report is not None else None
@@ -211,7 +215,7 @@ class Dashboard(QObject):
         """Write what could not be read, once."""
         sentences = self.watched.sentences
         while sentences:
-            self._window.say(sentences.popleft())
+            self.window.say(sentences.popleft())
 
     def _use_contrast(self, channel: int, contrast: Contrast) -> None:
         both = list(self.display.contrast)
@@ -219,21 +223,21 @@ class Dashboard(QObject):
         self.use_display(self.display.model_copy(update={"contrast": tuple(both)}))
 
     def _show_region(self, on: bool) -> None:
-        self._window.images.region = on
+        self.window.images.region = on
 
     def _region_moved(self, vertices: NDArray[np.float64] | None) -> None:
         self._region = vertices
-        self._window.controls.set_region(vertices is not None)
+        self.window.controls.set_region(vertices is not None)
         self.redraw()
 
     def _measure_region(self, scene: Scene) -> None:
         books, session = self.watched.books, self.watched.session
         if self._region is None or books is None or session is None:
-            self._window.controls.set_region_rows([])
+            self.window.controls.set_region_rows([])
             return
         events = books.history.events(scene.seq, EVENTS_S)
         statistics = measure(self._region, scene, session, events, books.history.span.seconds)
-        self._window.controls.set_region_rows(rows(statistics))
+        self.window.controls.set_region_rows(rows(statistics))
 
     def _more_of(self, track_id: int) -> str:
         """What is known of a track besides its punctum."""

@@ -38,13 +38,12 @@ class Memory:
         except ValidationError:
             return Display()
 
-    def restore(self, window: QMainWindow) -> None:
-        """Put the window and its docks where they were; a new one is left as it is."""
+    def restore(self, window: QMainWindow) -> bool:
+        """Put the window and its docks where they were; False where there is nothing to restore."""
         geometry, layout = self._settings.value(GEOMETRY), self._settings.value(LAYOUT)
         if isinstance(geometry, QByteArray):
             window.restoreGeometry(geometry)
-        if isinstance(layout, QByteArray):
-            window.restoreState(layout, LAYOUT_VERSION)
+        return isinstance(layout, QByteArray) and window.restoreState(layout, LAYOUT_VERSION)
 
     def keep(self, window: QMainWindow, display: Display) -> None:
         """Write all of it."""

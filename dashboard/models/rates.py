@@ -41,9 +41,10 @@ class RatesView:
     Attributes
     ----------
     frames_in, frames_out
-        Frames per second that the source sends, and that get their result.
+        Frames per second that the source sends, and that get their result; after the last frame those of the
+        last seconds before it.
     latency_p50_ms, latency_p99_ms, stages
-        Over the results that came in the last `WINDOW_S`, or of the last one where none did.
+        Over the results that came in the `WINDOW_S` up to the newest one.
     newest_seq, newest_time_s, age_s
         The newest result's frame (None before the first), its time on the camera's clock, and seconds since
         it came here.
@@ -93,7 +94,7 @@ class Rates:
     def clear(self) -> None:
         """Forget everything: another run."""
         self._told: deque[_Told] = deque(maxlen=MOST_REPORTS)
-        self._number = -1
+        self._clock_ns = -1
         self._n = 0  # results so far
         self._came: NDArray[np.float64] = np.full(MOST_RESULTS, -np.inf)
         self._ms: NDArray[np.float32] = np.full((MOST_RESULTS, 1 + MOST_STAGES), np.nan, np.float32)
@@ -123,11 +124,14 @@ class Rates:
             self._overruns.append((now_s, overrun))
 
     def hear(self, report: wire.Report) -> None:
-        """Take in a report; one that is known already counts once."""
+        """Take in a report; one that is known already counts once, and nothing after the last frame counts.
+
+        Reports are told apart by their clock: whoever asks may give all questions the same number.
+        """
         health = report.health
-        if health is None or report.number == self._number:
+        if health is None or report.stage != "running" or report.clock_ns == self._clock_ns:
             return
-        self._number = report.number
+        self._clock_ns = report.clock_ns
         told = _Told(
             report.clock_ns / 1e9,
             health.n_sent,
@@ -146,7 +150,7 @@ class Rates:
     def view(self, now_s: float) -> RatesView:
         """How fast it goes at the moment `now_s`."""
         if not 0 <= now_s - self._worked_out_s < REFRESH_S:
-            self._percentiles = self._work_out(now_s)
+            self._percentiles = self._work_out()
             self._worked_out_s = now_s
         while self._overruns and not 0 <= now_s - self._overruns[0][0] <= WINDOW_S:
             self._overruns.popleft()
@@ -192,14 +196,15 @@ class Rates:
         written = max(last.run_bytes - first.run_bytes, first.free_bytes - last.free_bytes, 0)
         return lost, lost / frames if frames else 0.0, written / elapsed_s
 
-    def _work_out(self, now_s: float) -> tuple[float, float, tuple[Stage, ...]]:
-        """Latency and stages of the results of the window, or of the last one where there is none."""
+    def _work_out(self) -> tuple[float, float, tuple[Stage, ...]]:
+        """Latency and stages of the results of the window before the newest one.
+
+        Not before now: in a pause, and when a run is over, they would become those of fewer and fewer results.
+        """
         if not self._n:
             return math.nan, math.nan, ()
-        age_s: NDArray[np.float64] = np.abs(now_s - self._came)
-        here = np.flatnonzero(age_s <= WINDOW_S)
-        if not len(here):
-            here = np.array([(self._n - 1) % MOST_RESULTS])
+        newest_s = self._came[(self._n - 1) % MOST_RESULTS]
+        here = np.flatnonzero(np.abs(newest_s - self._came) <= WINDOW_S)
         ms = self._ms[here, : 1 + len(self._stages)]
         known = np.asarray(np.isfinite(ms).any(axis=0))
         p50, p99 = np.full((2, ms.shape[1]), np.nan)

@@ -1,11 +1,12 @@
 """The run that is watched, and what the user looks at in it."""
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 
 from acquire.frame import Frame
-from dashboard.models.books import Books
+from dashboard.models.books import HISTORY_S, Books
 from dashboard.models.compose import compose
 from dashboard.models.display import Display
 from dashboard.models.health import judge
@@ -180,15 +181,20 @@ class Watched:
             return None
         health = self.report.health if self.report else None
         on_z = health.calcium.value if health is not None and health.calcium is not None else float("nan")
-        return books.traces.view(
+        shown = books.history.result(position.seq)
+        is_past = position.state != "following" and shown is not None
+        # What came before and after a past moment is of interest.
+        last = books.history.seq_at(shown.time_s + display.trace_s / 2) if is_past and shown else None
+        view = books.traces.view(
             self.selected,
             display.n_traces,
             display.trace_s,
-            at_seq=None if position.state == "following" else position.seq,
+            at_seq=last,
             on_z=on_z,
             events=books.events.all[-MARKED_EVENTS:],
             has_network=_has_network(books),
         )
+        return replace(view, now_s=shown.time_s) if is_past and shown else view
 
     def events(self) -> EventView:
         """What the event list shows."""
@@ -197,8 +203,10 @@ class Watched:
         return self.books.events.view(self.selected_event)
 
     def raster(self, scene: Scene) -> RasterView | None:
-        """What the raster draws."""
-        return None if self.books is None else self.books.raster.view(60.0, scene.time_s)
+        """What the raster draws: the newest events, with the moment that is shown."""
+        if self.books is None or self.newest_s is None:
+            return None
+        return replace(self.books.raster.view(HISTORY_S, self.newest_s), now_s=scene.time_s)
 
     def histograms(self) -> tuple[HistogramView, ...]:
         """What the histograms draw."""

@@ -47,6 +47,7 @@ class DialControl(QWidget):
         self._asked: float | None = None
         self._asked_s = -math.inf
         self._n_open = 0
+        self._is_moved = False  # by the user, since it was told last
         self.slider, self.spin = Slider(f"{name} threshold, slider"), Number(f"{name} threshold")
         self.unit, self.state = QLabel(), QLabel()
         self.state.setWordWrap(True)
@@ -80,7 +81,7 @@ class DialControl(QWidget):
         self.setEnabled(dial is not None)
         if dial is None:
             self._rest.stop()
-            self._asked, self._n_open = None, 0
+            self._asked, self._n_open, self._is_moved = None, 0, False
             self._say("cannot be turned at present" if before is None else "not in use any more")
             return
         if before is None or (before.low, before.high, before.unit) != (dial.low, dial.high, dial.unit):
@@ -147,17 +148,22 @@ class DialControl(QWidget):
         assert self._dial is not None
         with QSignalBlocker(self.spin):
             self.spin.setValue(self._dial.low + position * self._step)
-        self._rest.start()
+        self._moved()
 
     def _typed(self, value: float) -> None:
         self._slide_to(value)
+        self._moved()
+
+    def _moved(self) -> None:
+        self._is_moved = True
         self._rest.start()
 
     def _tell(self) -> None:
         """Ask for what it is turned to, unless that is in force or asked for already."""
         self._rest.stop()
-        if self._dial is None:
+        if self._dial is None or not self._is_moved:
             return
+        self._is_moved = False
         self.spin.lineEdit().setModified(False)
         # The limits may have more digits than the number shown.
         value = min(max(self.value, self._dial.low), self._dial.high)

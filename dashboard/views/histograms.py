@@ -86,9 +86,9 @@ class Histogram(Plot):
         painter.restore()
         self._bars(painter, area)
         if np.isfinite(view.median) and view.edges[0] <= view.median <= view.edges[-1]:
-            at = float(self.x_of(np.array([view.median]), area)[0])
+            x = float(self.x_of(np.array([view.median]), area)[0])
             painter.setPen(pen(self.theme.text))
-            painter.drawLine(QPointF(at, area.top()), QPointF(at, area.bottom()))
+            painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
         low, high = float(view.edges[0]), float(view.edges[-1])
         n_most = max(int(area.width() / self.text_px("00000")), 2)
         values = log_ticks(low, high) if view.is_log else ticks(low, high, n_most)

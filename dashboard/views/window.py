@@ -80,6 +80,13 @@ class DashboardWindow(QMainWindow):
         )
         self.resizeDocks([self.docks["Traces"], self.docks["Events"]], [3, 2], Qt.Orientation.Vertical)
 
+    def arrange(self) -> None:
+        """Give the panels their first sizes; it takes a window that is shown."""
+        docks, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        widths = [side * self.width() // FIRST_SIZE.width() for side in SIDES]
+        self.resizeDocks([docks["Control"], docks["Traces"]], widths, across)
+        self.resizeDocks([docks["Traces"], docks["Events"]], [3, 2], down)
+
     def say(self, text: str) -> None:
         """Write a sentence at the foot of the window."""
         self._status.setText(text)

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
@@ -23,13 +23,14 @@ SERVED_AT_ONCE, REST_S = 20, 0.05
 QUEUE_REQUESTS, QUEUE_REPLIES = 100, 20  # for each dashboard
 CLOSE_S = 2.0
 OVER = "the run is over"
+ENDING, ENDING_ALREADY = "the run is ending", "the run is ending already"
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a user wants, who asked, and the number under which the desk knows it."""
+    """What a user wants of the analysis, who asked, and the number under which the desk knows it."""
 
-    request: wire.Adjust | wire.Annotate | wire.EndRun
+    request: wire.Adjust | wire.Annotate
     who: bytes
     ticket: int
 
@@ -38,7 +39,8 @@ class Desk:
     """Answers dashboards in a thread of its own, and keeps their wishes for the analysis.
 
     Nothing that a dashboard does holds the analysis up: it leaves word here and takes wishes between frames.
-    All methods may be called from any thread.
+    The end of the run is passed on at once, as the analysis may be building an engine for minutes. All
+    methods may be called from any thread.
 
     Parameters
     ----------
@@ -46,6 +48,8 @@ class Desk:
         Where it listens.
     run_id, results, pictures
         For `wire.Report`.
+    end
+        Ends the run; called in the desk's thread, once.
     gate
         For dashboards on other computers.
 
@@ -69,9 +73,11 @@ class Desk:
         run_id: str,
         results: str,
         pictures: str,
+        end: Callable[[], None],
         gate: Gate | None = None,
     ) -> None:
         self._run_id, self._results, self._pictures = run_id, results, pictures
+        self._end, self._is_ending = end, False
         self._gate = gate
         self._socket = make_socket(context, zmq.ROUTER)
         self._socket.maxmsgsize = MAX_REQUEST_BYTES
@@ -99,7 +105,7 @@ class Desk:
             self._stage, self._doing = stage, text[: wire.MAX_TEXT]
 
     def begin(self, session: wire.Session) -> None:
-        """The analysis is ready for frames of this session: from now on wishes are taken."""
+        """The analysis is ready for frames of this session: from now on all wishes are taken."""
         with self._lock:
             self._session = session
 
@@ -178,7 +184,23 @@ class Desk:
         request = wire.decode_request(parts)
         if isinstance(request, wire.Ask):
             self._send(who, self._report(request.number))
-            return
+        elif isinstance(request, wire.EndRun):
+            self._send(who, self._end_run(request.number))
+        else:
+            self._keep(who, request)
+
+    def _end_run(self, number: int) -> wire.Answer:
+        refusal = self._too_late()
+        if refusal:
+            return wire.Answer(number, False, refusal, 0)
+        if self._is_ending:
+            return wire.Answer(number, True, ENDING_ALREADY, 0)
+        self._end()
+        self._is_ending = True
+        return wire.Answer(number, True, ENDING, 0)
+
+    def _keep(self, who: bytes, request: wire.Adjust | wire.Annotate) -> None:
+        """Keep a wish for the analysis, or say why not."""
         with self._lock:
             refusal = self._refusal()
             if not refusal:
@@ -204,16 +226,20 @@ class Desk:
             )
 
     def _refusal(self) -> str:
-        """Why wishes cannot be taken now; empty where they can."""
-        if self._over.is_set():
-            return OVER
+        """Why the analysis can take no wish now; empty where it can."""
+        if late := self._too_late():
+            return late
         if self._session is None:
             return f"the run has not begun yet: {self._doing}"[: wire.MAX_TEXT]
-        if self._stage == "finishing":
-            return "the run is being finished"
         if len(self._unanswered) >= MAX_WAITING:
             return f"{len(self._unanswered)} wishes are waiting already"
         return ""
+
+    def _too_late(self) -> str:
+        """Why no wish of any kind is taken; empty as long as frames may come."""
+        if self._over.is_set():
+            return OVER
+        return "the run is being finished" if self._stage == "finishing" else ""
 
     def _refuse_the_rest(self) -> None:
         with self._lock:

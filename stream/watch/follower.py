@@ -202,8 +202,11 @@ class Follower:
 def _how_it_ended(target: Target) -> str:
     """Of a run on this computer that said nothing, as its folder tells."""
     if target.announcement is not None:
+        path = Path(target.announcement.folder) / RUN_JSON
+        if not path.exists():
+            return "it ended before its first frame"
         with suppress(OSError, ValueError, KeyError, TypeError):
-            text = (Path(target.announcement.folder) / RUN_JSON).read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
             state = json.loads(text)["state"]
             if state != "running":
                 return str(state)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from stream.dashboards import dashboard_keys
 from stream.job import JobEndpoints
 from stream.problems import in_words
 from stream.process import WATCHED
+from stream.status import EndWish, StatusSender
 from stream.transport.gate import Gate
 from stream.transport.keys import Keys
 from stream.transport.results import ResultPublisher
@@ -89,9 +91,17 @@ def _open(context: Context, endpoints: JobEndpoints, keys: Keys | None, gate: Ga
     outlets = Outlets(results)
     try:
         outlets.pictures = pictures = PictureSender(context, endpoints.pictures, gate, run_id)
-        outlets.desk = Desk(context, endpoints.desk, run_id, results.endpoint, pictures.endpoint, gate)
+        end = partial(_end, context, endpoints.status)
+        outlets.desk = Desk(context, endpoints.desk, run_id, results.endpoint, pictures.endpoint, end, gate)
     except Exception:
         outlets.close()  # else the context could not end
         raise
     outlets.gate = gate
     return outlets
+
+
+def _end(context: Context, endpoint: str) -> None:
+    """Ask the supervisor for the end of the run; by a line of its own, as a socket belongs to one thread."""
+    status = StatusSender(context, endpoint)
+    status.say(EndWish())
+    status.close()

@@ -14,7 +14,7 @@ from stream.missing import Missing
 from stream.problems import in_words
 from stream.record.recorder import Recorder
 from stream.results import StreamError
-from stream.status import EndWish, Note, StatusSender
+from stream.status import Note, StatusSender
 from stream.transport.receiver import FrameReceiver
 from stream.watch.announce import announce, withdraw
 from stream.watch.desk import Desk, Wish
@@ -44,7 +44,7 @@ class Watching:
     keys
         Folder of the keys that dashboards need; None where they need none.
     status
-        Hears what fails, and that the run shall end.
+        Hears what fails.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Watching:
             return
 
         def do() -> None:
-            self._going = _Going(session, analysis, recorder, receiver, lambda: self._status.say(EndWish()))
+            self._going = _Going(session, analysis, recorder, receiver)
             desk.begin(session)
 
         self._try(do)
@@ -178,15 +178,10 @@ class _Going:
     """What is told and asked while a run goes on."""
 
     def __init__(
-        self,
-        session: wire.Session,
-        analysis: Analysis,
-        recorder: Recorder,
-        receiver: FrameReceiver,
-        end: Callable[[], None],
+        self, session: wire.Session, analysis: Analysis, recorder: Recorder, receiver: FrameReceiver
     ) -> None:
         self.analysis = analysis
-        self.wishes = Wishes(analysis, recorder.remarks, end)
+        self.wishes = Wishes(analysis, recorder.remarks)
         self.gauges = Gauges(recorder.folder, session.engine)
         self._recorder = recorder
         self._receiver = receiver

@@ -1,9 +1,8 @@
-"""Does what dashboards' users want: turns thresholds, records annotations, ends the run."""
+"""Does what dashboards' users want of the analysis: turns thresholds, records annotations."""
 
 import math
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stream import wire
@@ -17,7 +16,6 @@ MOST_PER_S = 20
 # Times of so many frames are kept: 100 s at 200 frames/s, longer than dashboards remember frames.
 KNOWN_TIMES = 20_000
 SHOWN = 200  # characters of an annotation in `Health.log`; `run.json` has all of them
-ENDING, ENDING_ALREADY = "the run is ending", "the run is ending already"
 
 
 class RefusedError(StreamError):
@@ -42,8 +40,6 @@ class Wishes:
         Whose thresholds are turned.
     remarks
         Where that, and what people say, is recorded.
-    end
-        Ends the run.
 
     Attributes
     ----------
@@ -53,17 +49,15 @@ class Wishes:
 
     analysis: Analysis
     remarks: Remarks
-    end: Callable[[], None]
     log: deque[wire.Entry] = field(default_factory=lambda: deque(maxlen=LONGEST_LOG))
     _recent_s: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_PER_S))
     _times: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=KNOWN_TIMES))
-    _is_ending: bool = False
 
     def came(self, seq: int, time_s: float) -> None:
         """Take note of a frame."""
         self._times.append((seq, time_s))
 
-    def grant(self, request: wire.Adjust | wire.Annotate | wire.EndRun) -> Granted:
+    def grant(self, request: wire.Adjust | wire.Annotate) -> Granted:
         """Do it.
 
         Raises
@@ -71,17 +65,7 @@ class Wishes:
         RefusedError, StreamError, ModelError
             If it is not done, and why.
         """
-        match request:
-            case wire.EndRun():
-                if self._is_ending:
-                    return Granted(ENDING_ALREADY, self.analysis.first_open_seq)
-                self.end()
-                self._is_ending = True
-                return Granted(ENDING, self.analysis.first_open_seq)
-            case wire.Adjust():
-                return self._adjust(request)
-            case wire.Annotate():
-                return self._annotate(request)
+        return self._adjust(request) if isinstance(request, wire.Adjust) else self._annotate(request)
 
     def _adjust(self, request: wire.Adjust) -> Granted:
         analysis, which, seq = self.analysis, request.which, self.analysis.first_open_seq

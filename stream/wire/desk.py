@@ -64,7 +64,7 @@ class Annotate(Message, frozen=True):
 
 
 class EndRun(Message, frozen=True):
-    """Dashboard to analysis: end the run as Ctrl-C does."""
+    """Dashboard to analysis: end the run as Ctrl-C does, also while it is being prepared."""
 
     number: Count
     version: int = VERSION
@@ -209,7 +209,10 @@ class Report(Message, frozen=True):
 
 
 class Answer(Message, frozen=True):
-    """What came of a wish: whether it was done, in a sentence, and the first frame that it may concern."""
+    """What came of a wish: whether it was done, in a sentence, and the first frame that it may concern.
+
+    `seq` is 0 where that is no frame: of a wish that was not taken, and of the run's end.
+    """
 
     number: Count
     ok: bool

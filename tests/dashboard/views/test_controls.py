@@ -164,6 +164,17 @@ def test_a_slider_tells_once_when_it_is_let_go_of(panel, dial, qtbot):
     assert len(panel.told["threshold"]) == 1
 
 
+def test_a_slider_that_is_held_stays_where_it_is_and_asks_for_nothing_by_itself(panel, dial):
+    at = dial.slider.value()
+    dial.slider.setSliderDown(True)
+    panel.set_dial("detection", reported(0.8))
+    assert dial.slider.value() == at
+    dial.slider.setSliderDown(False)  # it was not moved
+    assert panel.told["threshold"] == []
+    panel.set_dial("detection", reported(0.8))
+    assert dial.value == pytest.approx(0.8)
+
+
 def test_keys_and_numbers_tell_once_they_are_at_rest(panel, dial, qtbot):
     dial.slider.setFocus()
     for _ in range(3):
@@ -308,8 +319,9 @@ def test_the_run_is_stopped_by_a_second_press_only(panel, qtbot):
 
 
 def test_a_double_click_stops_nothing(panel):
-    for press in (QtTest.QTest.mouseClick, QtTest.QTest.mouseDClick):
-        press(panel.stop, LEFT)
+    test = QtTest.QTest
+    for event in (test.mousePress, test.mouseRelease, test.mouseDClick, test.mouseRelease):
+        event(panel.stop, LEFT)
     assert panel.stop.is_armed and panel.told["stop"] == []
 
 
