@@ -25,8 +25,8 @@ SIZE = (1600, 900)
 PATIENCE_S = 60.0
 LOOK_S = 0.7  # until panels that are read a few times a second have followed
 OVERLOAD_S = 6.0
-# More than two cores analyse at the demo camera's 8 ms: the overload is real.
-OVERLOAD = {"microscope.exposure_ms": 8.0, "source.max_frames": 4000}
+# More than two cores analyse at the demo camera's 12 ms: the overload is real.
+OVERLOAD = {"microscope.exposure_ms": 12.0, "source.max_frames": 4000}
 
 
 def run(folder: Path, console: Console) -> list[Path]:
@@ -128,6 +128,7 @@ def _watched(
     try:
         _wait(app, lambda: bool(desks), "the run did not say where it can be watched")
         with Watcher(desks[0], pictures=True) as watcher:
+            Path(os.environ["PIEZO1_SETTINGS"]).unlink(missing_ok=True)  # each as it is at first
             window = DashboardWindow()
             window.resize(*SIZE)
             dashboard = Dashboard(watcher, window, Memory())

@@ -8,7 +8,7 @@ view to where nothing is, or end a painter halfway. So each result is looked at 
 import math
 from collections.abc import Iterable
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,7 @@ LARGEST = 1e9  # of whatever is measured (photons, ΔF/F0, ms); its square is st
 LONGEST_S = 1e12  # clocks that count from 1970, or from year 0, are far below
 LARGEST_INT = 2**53  # up to which a float counts exactly
 LEFT_OUT = "results came with numbers that cannot be, these were left out"
-# Of events: what says which, when and where; without any of these one cannot be listed.
-TIMES_AND_PLACES = ("onset_s", "end_s", "x_px", "y_px")
+NEEDED = ("onset_s", "peak_s", "end_s", "x_px", "y_px")  # of what is told: when and where it was
 Told = TypeVar("Told", CalciumEvent, CalciumTransient)
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float32]
@@ -104,25 +103,24 @@ def _possible(told: Iterable[Told]) -> tuple[Told, ...]:
 
 def _is_possible(one: CalciumEvent | CalciumTransient) -> bool:
     """Whether it says which it is, when and where it was, in numbers that there are."""
-    numbers: list[Any] = [getattr(one, field.name) for field in fields(one)]
-    if not all(0 <= n <= LARGEST_INT for n in numbers if type(n) is int):
-        return False
-    if isinstance(one, CalciumEvent) and not abs(one.peak_s) < LONGEST_S:
-        return False
-    return (
-        abs(one.onset_s) < LONGEST_S
-        and abs(one.end_s) < LONGEST_S
-        and abs(one.x_px) < FARTHEST_PX
-        and abs(one.y_px) < FARTHEST_PX
+    known = _known(one)
+    return all(
+        0 <= value <= LARGEST_INT if type(value) is int else math.isfinite(value)
+        for value in (getattr(known, f.name) for f in fields(known) if f.type is int or f.name in NEEDED)
     )
 
 
 def _known(one: Told) -> Told:
     """The same with what is too large as not known."""
-    values = {field.name: getattr(one, field.name) for field in fields(one)}
-    wrong = {
-        name: math.nan
-        for name, value in values.items()
-        if type(value) is float and abs(value) > LARGEST and not name.endswith("_s")
-    }
+    wrong = {}
+    for field in fields(one):
+        value = getattr(one, field.name)
+        if type(value) is float and not abs(value) <= _limit(field.name) and not math.isnan(value):
+            wrong[field.name] = math.nan
     return replace(one, **wrong) if wrong else one
+
+
+def _limit(name: str) -> float:
+    if name in ("x_px", "y_px"):
+        return FARTHEST_PX
+    return LONGEST_S if name.endswith("_s") else LARGEST

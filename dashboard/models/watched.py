@@ -1,6 +1,7 @@
 """The run that is watched, and what the user looks at in it."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from dashboard.models.panels import (
 from dashboard.models.playback import Playback, Position
 from dashboard.models.rates import Rates
 from dashboard.models.scene import Scene
+from dashboard.models.sound import sound
 from stream import wire
 from stream.motion.statistics import MIN_STEPS
 from stream.results import CalciumEvent, FrameResult
@@ -96,8 +98,9 @@ class Watched:
             self.report = report
             self.rates.hear(report)
         self.overrun += news.overrun
-        self.rates.add(news.results, now_s, news.overrun)
-        self._early.extend(news.results)
+        results = self._sound(news.results)
+        self.rates.add(results, now_s, news.overrun)
+        self._early.extend(results)
         self._early_pictures.extend(news.pictures)
         session = report.session if report is not None else None
         is_new = self.books is None and session is not None
@@ -106,6 +109,17 @@ class Watched:
         if self.books is not None:
             self._keep(self.books)
         return is_new
+
+    def _sound(self, results: Sequence[FrameResult]) -> list[FrameResult]:
+        """Results as far as they can be."""
+        kept = []
+        for result in results:
+            possible, problem = sound(result)
+            if possible is not None:
+                kept.append(possible)
+            if problem:
+                self._refuse(problem)
+        return kept
 
     def _keep(self, books: Books) -> None:
         """Put what has come into the books."""

@@ -68,6 +68,7 @@ def style_sheet(theme: Theme) -> str:
         QTableView {{ border: 1px solid {theme.weak}; }}
         QPushButton:focus {{ border: 2px solid {theme.accent}; }}
         {focus} {{ outline: 2px solid {theme.accent}; }}
+        QPushButton:focus {{ outline: none; }}  /* its border says it; an outline would cross its words */
         QLineEdit:focus, QTableView:focus, QSlider:focus {{ border: 2px solid {theme.accent}; }}
     """
 

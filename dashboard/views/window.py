@@ -65,11 +65,6 @@ class DashboardWindow(QMainWindow):
         self._dock("Raster", self.raster, RIGHT)
         self._dock("Histograms", self.histograms, RIGHT)
         self.setTabPosition(LEFT | RIGHT, self.tabPosition(LEFT).North)
-        self.tabifyDockWidget(self.docks["Control"], self.docks["Contrast"])
-        for other in ("Raster", "Histograms"):
-            self.tabifyDockWidget(self.docks["Events"], self.docks[other])
-        for front in ("Control", "Events"):
-            self.docks[front].raise_()
         self._status, self._hint = QLabel(), QLabel()
         self.statusBar().addWidget(self._status, 1)
         self.statusBar().addPermanentWidget(self._hint)
@@ -81,8 +76,16 @@ class DashboardWindow(QMainWindow):
         self.resizeDocks([self.docks["Traces"], self.docks["Events"]], [3, 2], Qt.Orientation.Vertical)
 
     def arrange(self) -> None:
-        """Give the panels their first sizes; it takes a window that is shown."""
+        """Put the panels where they are at first; it takes a window that is shown.
+
+        One whose layout is restored must not be arranged before: Qt would leave the old tabs standing.
+        """
         docks, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        self.tabifyDockWidget(docks["Control"], docks["Contrast"])
+        for other in ("Raster", "Histograms"):
+            self.tabifyDockWidget(docks["Events"], docks[other])
+        for front in ("Control", "Events"):
+            docks[front].raise_()
         widths = [side * self.width() // FIRST_SIZE.width() for side in SIDES]
         self.resizeDocks([docks["Control"], docks["Traces"]], widths, across)
         self.resizeDocks([docks["Traces"], docks["Events"]], [3, 2], down)

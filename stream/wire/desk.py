@@ -17,6 +17,7 @@ from stream.wire.envelope import (
     Buffer,
     Channels,
     Count,
+    Finite,
     Message,
     Side,
     Text,
@@ -30,7 +31,8 @@ from stream.wire.envelope import (
 Kind = Literal["live", "replay", "simulation"]
 Stage = Literal["waiting", "preparing", "running", "finishing"]
 Which = Literal["detection", "calcium"]
-Row = tuple[float, float, float]
+Row = tuple[Finite, Finite, Finite]
+Scale = Annotated[float, Meta(ge=1e-6, le=1e6)]  # nm of a pixel, s of a frame: wider than any microscope's
 LONGEST_LOG = 200
 MAX_ANNOTATION = 1000
 Annotation = Annotated[str, Meta(min_length=1, max_length=MAX_ANNOTATION)]
@@ -76,10 +78,14 @@ Request = Ask | Adjust | Annotate | EndRun
 class Dial(Message, frozen=True):
     """A threshold that can be turned: its value, its limits (both allowed), and what it counts in."""
 
-    value: float
-    low: float
-    high: float
+    value: Finite
+    low: Finite
+    high: Finite
     unit: Text
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise ValueError(f"a threshold cannot be turned from {self.low:g} up to {self.high:g}")
 
 
 class Gpu(Message, frozen=True):
@@ -132,8 +138,8 @@ class Session(Message, frozen=True):
     host: Text
     shape: tuple[Channels, Side, Side]
     n_frames: Count | None
-    interval_s: float
-    pixel_size_nm: float
+    interval_s: Scale
+    pixel_size_nm: Scale
     bit_depth: BitDepth
     delivery: Literal["lossless", "live"]
     has_calcium: bool

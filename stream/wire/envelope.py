@@ -17,7 +17,9 @@ MAX_SIDE = 16384
 MAX_MESSAGE_BYTES = 2 * 2 * MAX_SIDE**2 + MAX_HEADER_BYTES
 
 Buffer = bytes | memoryview
-Count = Annotated[int, Meta(ge=0)]
+# NumPy counts as far as that.
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]  # NaN is refused too
 Channels = Annotated[int, Meta(ge=1, le=2)]
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 BitDepth = Annotated[int, Meta(ge=1, le=16)]

@@ -100,12 +100,11 @@ class FakeAnalysis:
 
 @pytest.fixture
 def asked(tmp_path):
-    ended = []
     remarks = Remarks(tmp_path, {"state": "running"})
-    wishes = Wishes(FakeAnalysis(), remarks, lambda: ended.append(True))
+    wishes = Wishes(FakeAnalysis(), remarks)
     for seq in (0, 1, 4):
         wishes.came(seq, 10 + seq / 10)
-    yield SimpleNamespace(wishes=wishes, remarks=remarks, ended=ended, folder=tmp_path)
+    yield SimpleNamespace(wishes=wishes, remarks=remarks, folder=tmp_path)
     remarks.close()
 
 
@@ -244,12 +243,6 @@ def test_a_disk_that_refuses_is_told_and_nothing_is_forgotten(asked, monkeypatch
     asked.remarks.annotated("two", 0, None, None, None)
     info = written(asked.folder, lambda info: len(info["annotations"]) == 2)
     assert [entry["text"] for entry in info["annotations"]] == ["one", "two"]
-
-
-def test_the_end_is_asked_for_once(asked):
-    assert asked.wishes.grant(wire.EndRun(1)).text == "the run is ending"
-    assert asked.wishes.grant(wire.EndRun(2)).text == "the run is ending already"
-    assert asked.ended == [True]
 
 
 # --- runs --------------------------------------------------------------------------------------------------

@@ -52,7 +52,9 @@ class Office:
         self.here, self.there = zmq.Context(), zmq.Context()
         self.callers = []
         self.gate = Gate(self.here, gate_keys) if gate_keys else None
-        self.desk = Desk(self.here, TCP, "run-1", "tcp://127.0.0.1:1", "tcp://127.0.0.1:2", self.gate)
+        self.ended = []
+        places = "tcp://127.0.0.1:1", "tcp://127.0.0.1:2"
+        self.desk = Desk(self.here, TCP, "run-1", *places, lambda: self.ended.append(True), self.gate)
 
     def caller(self, keys=None):
         self.callers.append(Caller(self.there, self.desk.endpoint, keys))
@@ -145,7 +147,6 @@ def test_a_wish_is_taken_and_answered(office):
     for request in (
         wire.Adjust(1, "detection", 0.4),
         wire.Annotate(2, "a bleb", 12, 1.5, 2.5),
-        wire.EndRun(3),
     ):
         caller.say(request)
         (wish,) = office.wishes(1)
@@ -160,7 +161,7 @@ def test_an_answer_is_on_its_way_at_once(office):
     office.begin()
     caller = office.caller()
     for number in range(5):
-        caller.say(wire.EndRun(number))
+        caller.say(wire.Annotate(number, "x", 0))
         (wish,) = office.wishes(1)
         time.sleep(0.1)
         began = time.monotonic()
@@ -186,7 +187,7 @@ def test_equal_numbers_of_two_dashboards_do_not_mix(office):
 def test_a_wish_is_answered_once(office):
     office.begin()
     caller = office.caller()
-    caller.say(wire.EndRun(1))
+    caller.say(wire.Annotate(1, "x", 0))
     (wish,) = office.wishes(1)
     office.desk.answer(wish, True, "first", 0)
     office.desk.answer(wish, False, "second", 0)
@@ -210,11 +211,35 @@ def test_a_wish_outside_of_the_run_is_refused_in_a_sentence(office, prepare, sen
     assert office.desk.wishes() == []
 
 
+@pytest.mark.parametrize("stage", ["waiting", "preparing", "running"])
+def test_the_end_of_the_run_is_asked_for_at_any_time_and_once(office, stage):
+    """Also where the analysis takes no wishes: an engine may be built for minutes."""
+    if stage == "running":
+        office.begin()
+    office.desk.doing(stage, "doing something")
+    caller, other = office.caller(), office.caller()
+    for number, text in enumerate(("the run is ending", "the run is ending already"), start=1):
+        caller.say(wire.EndRun(number))
+        assert caller.hear() == wire.Answer(number, True, text, 0)
+    other.say(wire.EndRun(1))
+    assert other.hear().ok
+    assert office.ended == [True] and office.desk.wishes() == []
+
+
+def test_a_run_that_is_being_finished_is_not_ended(office):
+    office.begin()
+    office.desk.doing("finishing", "writing the tables")
+    caller = office.caller()
+    caller.say(wire.EndRun(1))
+    assert caller.hear() == wire.Answer(1, False, "the run is being finished", 0)
+    assert not office.ended
+
+
 def test_what_is_left_is_refused_when_the_run_is_over(office):
     office.begin()
     caller = office.caller()
     for number in range(6):
-        caller.say(wire.EndRun(number))
+        caller.say(wire.Annotate(number, "x", 0))
     taken = office.wishes(TAKEN_AT_ONCE)
     began = time.monotonic()
     office.desk.close()
@@ -230,10 +255,10 @@ def test_texts_that_are_too_long_are_cut(office):
     caller = office.caller()
     caller.say(wire.Ask(1))
     assert len(caller.hear().doing) == wire.MAX_TEXT
-    caller.say(wire.EndRun(2))
+    caller.say(wire.Annotate(2, "x", 0))
     assert len(caller.hear().text) == wire.MAX_TEXT
     office.begin()
-    caller.say(wire.EndRun(3))
+    caller.say(wire.Annotate(3, "x", 0))
     (wish,) = office.wishes(1)
     office.desk.answer(wish, False, "y" * 10_000, 0)
     assert len(caller.hear().text) == wire.MAX_TEXT
@@ -297,7 +322,7 @@ def test_a_flood_neither_fills_memory_nor_shuts_others_out(office):
         time.sleep(0.2)
         assert len(office.desk._unanswered) == MAX_WAITING
         assert len(office.desk.wishes()) == TAKEN_AT_ONCE
-        other.say(wire.EndRun(99))
+        other.say(wire.Annotate(99, "x", 0))
         answer = other.hear()
         assert not answer.ok and "wishes are waiting already" in answer.text
     finally:
@@ -435,8 +460,8 @@ def test_a_desk_that_cannot_listen_leaves_nothing_open():
     taken = make_socket(context, zmq.DEALER)
     endpoint = bind(taken, TCP)
     with pytest.raises(StreamError, match="cannot listen on"):
-        Desk(context, endpoint, "r", "", "")
+        Desk(context, endpoint, "r", "", "", print)
     with pytest.raises(StreamError, match="in the clear"):
-        Desk(context, "tcp://0.0.0.0:*", "r", "", "")
+        Desk(context, "tcp://0.0.0.0:*", "r", "", "", print)
     taken.close(0)
     context.term()  # waits for ever when a socket was left open

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,9 @@ class Run:
         self.results = ResultPublisher(self.context, endpoints[1], gate=self.gate, run_id=run_id)
         self.pictures = PictureSender(self.context, endpoints[2], self.gate, run_id)
         where = self.results.endpoint, self.pictures.endpoint
-        self.desk = Desk(self.context, endpoints[0], run_id, *where, self.gate)
+        self.ended = []
+        end = partial(self.ended.append, True)
+        self.desk = Desk(self.context, endpoints[0], run_id, *where, end, self.gate)
         self.file = announce(self.desk.endpoint, run_id, Path(folder), keys, runs) if runs else None
         self.is_open = True
 
@@ -221,12 +224,12 @@ def test_wishes_are_answered_with_their_numbers(place):
             run.desk.answer(wish, True, "done", 9)
 
     watch.until(lambda w: len(w.answers) == 3, every=serve)
-    assert [answer.number for answer in watch.answers] == numbers and len(set(numbers)) == 3
+    assert sorted(answer.number for answer in watch.answers) == numbers and len(set(numbers)) == 3
     assert requests == [
         wire.Adjust(numbers[0], "calcium", 4.5),
         wire.Annotate(numbers[1], "a bleb", 3, 10.0, 20.0),
-        wire.EndRun(numbers[2]),
     ]
+    assert run.ended == [True]
     with pytest.raises(StreamError, match="1 to 1000 characters"):
         watch.watcher.annotate("", 3)
 
@@ -241,11 +244,11 @@ def test_every_wish_is_answered_in_the_end(place, monkeypatch):
     run = place.run("one", announced=True)
     run.begin()
     watch.until_is("watching")
-    watch.watcher.end_run()
+    watch.watcher.adjust("calcium", 4.5)
     watch.until(lambda w: len(w.answers) == 2)
     assert "no answer within" in watch.answers[1].text
     monkeypatch.setattr("stream.watch.pending.ANSWERED_WITHIN_S", 30)
-    watch.watcher.end_run()
+    watch.watcher.adjust("calcium", 4.5)
     time.sleep(0.3)
     run.end()
     watch.until(lambda w: len(w.answers) == 3)
@@ -299,7 +302,7 @@ def test_results_of_the_next_run_wait_for_its_report(place):
         watch.look()
         time.sleep(0.01)
     assert watch.results == []
-    desk = Desk(context, endpoints[0], "two", endpoints[1], endpoints[2])
+    desk = Desk(context, endpoints[0], "two", endpoints[1], endpoints[2], print)
     watch.until(lambda w: w.results)
     assert watch.news.report.run_id == "two" and watch.results[0].seq < seq
     desk.close()
@@ -367,7 +370,7 @@ from pathlib import Path
 import zmq
 from stream.watch.announce import announce
 from stream.watch.desk import Desk
-desk = Desk(zmq.Context(), "tcp://127.0.0.1:*", "doomed", "tcp://127.0.0.1:1", "tcp://127.0.0.1:1")
+desk = Desk(zmq.Context(), "tcp://127.0.0.1:*", "doomed", "tcp://127.0.0.1:1", "tcp://127.0.0.1:1", print)
 announce(desk.endpoint, "doomed", Path(sys.argv[2]), runs=Path(sys.argv[1]))
 print("ready", flush=True)
 time.sleep(60)
@@ -377,7 +380,7 @@ time.sleep(60)
 @pytest.mark.parametrize(
     ("left", "how"),
     [
-        (None, "it ended without a word"),
+        (None, "it ended before its first frame"),
         ('{"state": "running"}', "it ended without a word"),
         ('{"state": "finished"}', "finished"),
         ("[", "it ended without a word"),
@@ -482,7 +485,7 @@ def test_a_run_of_another_version_is_told_in_one_sentence(place):
 
 def test_a_run_that_says_to_be_elsewhere_is_not_followed_there(place):
     context = zmq.Context()
-    desk = Desk(context, TCP, "x", "ipc:///etc/passwd", "tcp://192.0.2.1:80")
+    desk = Desk(context, TCP, "x", "ipc:///etc/passwd", "tcp://192.0.2.1:80", print)
     watch = place.watch(desk.endpoint)
     watch.until(lambda w: w.refused)
     assert "which cannot be" in watch.refused[0]

@@ -111,6 +111,39 @@ def test_a_dashboard_ends_a_run_as_ctrl_c_does(live_run, transport):
     assert EndWish() in run.heard
 
 
+SLOW_TO_PREPARE = """
+import sys, time
+from stream import child
+from stream.analyser import analyse
+from stream.job import Job
+def slow(job, context, stop): analyse(job, context, stop, lambda *_: time.sleep(50))
+role = sys.argv[1]
+child.run_part(slow if role == "analysis" else child.part(role), Job.from_json(sys.argv[2]))
+"""
+
+
+def test_a_dashboard_ends_a_run_whose_engine_is_being_built(live_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("stream.pipeline.PREPARING_S", 0.5)
+    child = tmp_path / "child.py"
+    child.write_text(SLOW_TO_PREPARE)
+    run = live_run("ipc", child=(sys.executable, str(child)))
+    run.until(lambda: run.say(wire.Ask).stage == "preparing")
+    refused = run.say(wire.Adjust, "detection", 2.0)
+    assert not refused.ok and "not begun yet: preparing the engine for 64 × 64" in refused.text
+    assert run.say(wire.EndRun).ok
+    outcome = run.end()
+    assert (outcome.problem, outcome.info) == ("", {}) and not outcome.folder.exists()
+
+
+def test_a_dashboard_ends_a_run_that_waits_for_its_source(live_run):
+    options = {"network__role": "analysis", "network__address": f"tcp://127.0.0.1:{free_port()}"}
+    run = live_run("ipc", source__path=None, **options)
+    assert "waiting for the source" in run.say(wire.Ask).doing
+    assert run.say(wire.EndRun).ok
+    outcome = run.end()
+    assert (outcome.problem, outcome.info) == ("", {})
+
+
 def free_port():
     """The first of seven ports that nobody uses."""
     import socket
