@@ -81,7 +81,11 @@ def analyse(job: Job, context: Context, stop: Event, make_engine: MakeEngine = c
             except Exception as error:
                 problem = in_words(error, "analysis")
                 receiver.fail(problem)
-            publisher.publish_over(wire.RunOver(text(analyser.state), text(str(folder)), text(problem)))
+            publisher.publish_over(
+                wire.RunOver(
+                    text(analyser.state), text(str(folder)), text(problem), health=analyser.last_health
+                )
+            )
     except Exception as error:
         problem = in_words(error, "analysis")
     finally:
@@ -96,6 +100,8 @@ class Analyser:
     ----------
     state
         How the run ended, as `run.json` says; empty before.
+    last_health
+        How things were then, None before.
     """
 
     def __init__(
@@ -123,6 +129,7 @@ class Analyser:
         self._told_s = 0.0
         self._n_puncta = 0
         self.state = ""
+        self.last_health: wire.Health | None = None
 
     def run(self) -> str:
         """Analyse until the source ends or something fails; gives the problem, empty if there was none.
@@ -231,6 +238,8 @@ class Analyser:
             rested=self._triggering.rested,
         )
         self.state = str(recorded["state"])
+        missing = recorded["counts"].get("missing_by_cause", {})
+        self.last_health = self._watching.last_health(self._progress.n_out, missing)
         return self.state.removeprefix("failed: ") if self.state != state else problem
 
     def _clock_offset(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Dashboard(QObject):
         self.scene: Scene | None = None
         self.n_redraws = 0
         self._position: Position | None = None
-        self._is_stale = False
+        self._is_stale = self._is_behind = False  # what moves, and the panels that are read
         self._slow_at_s = self._health_at_s = -math.inf
         self._region: NDArray[np.float64] | None = None
         self.looking = Looking(self.watched, window, self.redraw)
@@ -155,24 +155,31 @@ class Dashboard(QObject):
         if position is None:
             return
         moved = self._position is None or position.seq != self._position.seq
-        if position.state != "following" and not moved and not self._is_stale:
-            has_news = False  # what is held does not change, whatever comes
-        if not (moved or has_news or self._is_stale):
-            return
-        self._is_stale, self._position = False, position
-        scene = self.watched.scene(position, self.display)
-        assert scene is not None  # there is a position in it
-        self.scene = scene
-        self.window.images.show_scene(scene, self.watched.newest_s)
+        self._position = position
+        # What is held does not change, whatever comes.
+        if moved or self._is_stale or (has_news and position.state == "following"):
+            self._is_stale = False
+            self._draw_moment(position)
+            if position.state != "following":
+                self._draw_playbar(position)
+            has_news = True
+        self._is_behind |= has_news
+        if self._is_behind and now_s >= self._slow_at_s:
+            self._is_behind, self._slow_at_s = False, now_s + SLOW_S
+            self._draw_slowly(position)
+
+    def _draw_moment(self, position: Position) -> None:
+        """Images and traces."""
+        self.scene = self.watched.scene(position, self.display)
+        assert self.scene is not None  # there is a position in it
+        self.window.images.show_scene(self.scene, self.watched.newest_s)
+        self._draw_traces(position)
+        self.n_redraws += 1
+
+    def _draw_traces(self, position: Position) -> None:
         traces = self.watched.traces(position, self.display)
         if traces is not None:
             self.window.traces.present(traces, _span_s(traces, self.display.trace_s))
-        self.n_redraws += 1
-        if now_s >= self._slow_at_s or position.state != "following":
-            self._draw_playbar(position)
-        if now_s >= self._slow_at_s:
-            self._slow_at_s = now_s + SLOW_S
-            self._draw_slowly(scene)
 
     def _draw_playbar(self, position: Position) -> None:
         books = self.watched.books
@@ -190,9 +197,14 @@ class Dashboard(QObject):
         )
         self.window.controls.set_position(position.text, is_following)
 
-    def _draw_slowly(self, scene: Scene) -> None:
-        """The panels that are read."""
-        window, watched = self.window, self.watched
+    def _draw_slowly(self, position: Position) -> None:
+        """The panels that are read; and around a moment that is held, what has come since."""
+        window, watched, scene = self.window, self.watched, self.scene
+        assert scene is not None  # as of `_draw_moment`
+        self._draw_playbar(position)
+        if position.state == "frozen":
+            window.images.show_scene(scene, watched.newest_s)
+            self._draw_traces(position)
         window.events.present(watched.events())
         raster = watched.raster(scene)
         if raster is not None:

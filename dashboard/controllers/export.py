@@ -22,7 +22,8 @@ def save_table(name: str, header: Sequence[str], rows: Sequence[Sequence[object]
         path, n = folder / f"{stem}.csv", 2
         while path.exists():
             path, n = folder / f"{stem}_{n}.csv", n + 1
-        with path.open("w", newline="", encoding="utf-8") as file:
+        # With a byte order mark: Excel reads ΔF/F0 wrongly without.
+        with path.open("w", newline="", encoding="utf-8-sig") as file:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows(rows)

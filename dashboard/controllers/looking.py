@@ -81,16 +81,25 @@ class Looking(QObject):
 
     def step(self, n: int) -> None:
         """Show the frame `n` later, or earlier; missing ones do not count."""
-        scene, books = self._window.images.scene, self._watched.books
-        seq = books.history.neighbour(scene.seq, n) if books is not None and scene is not None else None
+        books, at = self._watched.books, self._at
+        seq = books.history.neighbour(at, n) if books is not None and at is not None else None
         if seq is not None:
             self.go_to(seq)
 
     def step_s(self, seconds: float) -> None:
         """Show a frame so much later, or earlier."""
+        books, at = self._watched.books, self._at
+        result = books.history.result(at) if books is not None and at is not None else None
+        if result is not None:
+            self.go_to_time(result.time_s + seconds)
+
+    @property
+    def _at(self) -> int | None:
+        """Frame that is shown, or will be with the next redraw: keys may come faster than those."""
+        if self._watched.playback.held is not None:
+            return self._watched.playback.held
         scene = self._window.images.scene
-        if scene is not None:
-            self.go_to_time(scene.time_s + seconds)
+        return scene.seq if scene is not None else None
 
     def follow(self) -> None:
         """Show the newest frame from now on."""

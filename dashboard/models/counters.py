@@ -52,7 +52,7 @@ class Counters:
             Counter(
                 "puncta per frame", _number(puncta), "Puncta found in a frame, median of the last second."
             ),
-            Counter("tracks now", str(n_living), "Confirmed tracks that are alive, those in a gap included."),
+            Counter("tracks now", str(n_living), "Confirmed tracks that live in the newest frame, those in a gap too."),
             Counter("tracks in all", f"{n_tracks:,}", "Tracks confirmed since this window watches the run."),
             Counter(
                 "mobile",
@@ -65,11 +65,17 @@ class Counters:
             return tuple(counters)
         return (
             *counters,
-            Counter("events", f"{events.n_all:,}", "Calcium events at tracks in this run."),
+            Counter(
+                "events",
+                f"{events.n_all:,} ({int(np.count_nonzero(events.under_way.confirmed)):,} on)",
+                "Calcium events told at tracks in this run so far, and how many are on in the newest frame. Its "
+                "tables also have those that were on at its end, and leave out those of tracks that were none.",
+            ),
             Counter(
                 "events per minute",
                 _number(events.per_minute),
-                "Calcium events told in the last minute on the camera's clock.",
+                "Calcium events told in the last minute on the camera's clock; in the first minute, as many as "
+                "there would be at the pace so far.",
             ),
             Counter(
                 "waves",

@@ -58,25 +58,25 @@ def _doing(seen: Seen) -> str:
 def frames_in(seen: Seen) -> Reading:
     """Pace of the source."""
     name, session, rate = "frames in", seen.session, seen.rates.frames_in
-    meaning = f"Frames a second that the source sends, over the last {WINDOW_S:.0f} s."
+    meaning = f"Frames a second that the source sends, over the last {WINDOW_S:.0f} s{_before_end(seen)}."
     if session is not None and not seen.must_keep_up:
         meaning += " A recording that is analysed frame by frame waits for the analysis: it sets no pace."
     elif session is not None and session.interval_s > 0:
         meaning += f" The source says that it images at {1 / session.interval_s:.4g}."
-    return Reading(name, per_second(rate), meaning=meaning)
+    return Reading(name, per_second(rate), word=_at_end(seen, rate), meaning=meaning)
 
 
 def frames_out(seen: Seen) -> Reading:
     """Pace of the analysis."""
     name, n_in, n_out = "frames out", seen.rates.frames_in, seen.rates.frames_out
-    meaning = f"Frames a second that get their result, over the last {WINDOW_S:.0f} s."
+    meaning = f"Frames a second that get their result, over the last {WINDOW_S:.0f} s{_before_end(seen)}."
     if not seen.must_keep_up:
-        return Reading(name, per_second(n_out), meaning=meaning)
+        return Reading(name, per_second(n_out), word=_at_end(seen, n_out), meaning=meaning)
     caution, alarm = seen.limits.out_of_in
     meaning += f" Below {caution:.0%} of frames in, the analysis falls behind."
     share = n_out / n_in if n_in > 0 else math.nan
     if not seen.is_running or not share < caution:
-        return Reading(name, per_second(n_out), meaning=meaning)
+        return Reading(name, per_second(n_out), word=_at_end(seen, n_out), meaning=meaning)
     level: Level = "alarm" if share < alarm else "caution"
     meaning += (
         " Image more slowly or a smaller field, raise the detection threshold if there are many false "
@@ -85,16 +85,25 @@ def frames_out(seen: Seen) -> Reading:
     return Reading(name, per_second(n_out), level, "falls behind", meaning)
 
 
+def _before_end(seen: Seen) -> str:
+    return " before the last frame" if seen.has_ended else ""
+
+
+def _at_end(seen: Seen, rate: float) -> str:
+    return "at the end" if seen.has_ended and not math.isnan(rate) else ""
+
+
 def latency(seen: Seen) -> Reading:
     """From a frame to its result."""
     name, rates, session = "latency", seen.rates, seen.session
+    since = "From when a frame was sent" if seen.is_file else "From a frame's last pixel"
     if math.isnan(rates.latency_p50_ms):
-        return Reading(name, NOT_KNOWN, meaning="From a frame's last pixel to its result.")
+        return Reading(name, NOT_KNOWN, meaning=f"{since} to its result.")
     text = f"{milliseconds(rates.latency_p50_ms)} (p99 {milliseconds(rates.latency_p99_ms)})"
     stages = ", ".join(f"{s.name} {milliseconds(s.p50_ms)} ({milliseconds(s.p99_ms)})" for s in rates.stages)
     meaning = (
-        "From a frame's last pixel to its result, median and 99th percentile over the last "
-        f"{WINDOW_S:.0f} s. By stage: {stages or NOT_KNOWN}."
+        f"{since} to its result, median and 99th percentile over the {WINDOW_S:.0f} s up to the newest one. "
+        f"By stage: {stages or NOT_KNOWN}."
     )
     if session is None or not seen.must_keep_up:
         return Reading(name, text, meaning=f"{meaning} Frames of a recording wait in the queue.")
@@ -122,6 +131,11 @@ def missing(seen: Seen) -> Reading:
     causes = sorted(((n, cause) for cause, n in health.missing.items() if n), reverse=True)
     text = f"{total:,}: {causes[0][1]}" + (" …" if len(causes) > 1 else "")
     meaning += " " + ", ".join(f"{cause} {n:,}" for n, cause in causes) + "."
+    level: Level
+    if seen.has_ended:
+        share = total / (health.n_out + total)
+        level = "caution" if share > seen.limits.lost_share[1] else "ok"  # nothing can be done any more
+        return Reading(name, text, level, f"{share:.1%} of the run", meaning)
     meaning += f" In the last {LONG_S:.0f} s: {rates.lost_lately:,} ({rates.lost_share:.1%})."
     if not rates.lost_lately or not seen.is_running:
         return Reading(name, text, word="not lately", meaning=meaning)

@@ -50,9 +50,11 @@ def disk(seen: Seen) -> Reading:
     if rates.bytes_per_s > 0:
         left_s = free / rates.bytes_per_s
     text = f"{free / GB:.1f} GB left"
-    if left_s < 100 * 3600:
+    if left_s < 100 * 3600 and not seen.has_ended:
         text += f", {duration(left_s)}"
     level: Level = "ok"
+    if seen.link.state == "over":  # nothing is written any more
+        return Reading(name, text, meaning="Room left where the run folder is, as the run said last.")
     if free < limits.disk_bytes[0] or left_s < limits.disk_s[0]:
         level = "caution"
     if free < limits.disk_bytes[1] or left_s < limits.disk_s[1]:
@@ -73,16 +75,16 @@ def recording(seen: Seen) -> Reading:
     if health is None or session is None:
         return Reading(name, NOT_KNOWN, meaning="Where results and raw images go.")
     text = f"results into {session.folder}"
-    is_file = session.kind == "replay" or not seen.must_keep_up
     if session.saves_raw:
         text += f"; raw images into {session.saves_raw}"
         raw = "Raw images are saved by the microscope's side."
-    elif is_file:
+    elif seen.is_file:
         raw = "The raw images are the recording itself."
     else:
         text += "; raw images not saved"
         raw = "The raw images are gone when the run is over: microscope.save keeps them."
-    meaning = f"On {session.host}, {health.recorded:,} frames with their results are on disk. {raw}"
+    known = "were on disk when it was asked last" if seen.link.state == "over" else "are on disk"
+    meaning = f"On {session.host}, {health.recorded:,} frames with their results {known}. {raw}"
     interval_s = session.interval_s if seen.must_keep_up else _interval_out_s(seen.rates)
     late_s = max(health.n_out - health.recorded - ON_THE_WAY, 0) * interval_s
     level = level_of(late_s, *seen.limits.unrecorded_s) if seen.is_running else "ok"

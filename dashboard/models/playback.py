@@ -43,6 +43,11 @@ class Playback:
         """What it is doing."""
         return self._state
 
+    @property
+    def held(self) -> int | None:
+        """The frame that is held, None while frames go on."""
+        return int(self._at) if self._state == "frozen" else None
+
     def follow(self) -> None:
         """Show the newest frame from now on."""
         self._state: State = "following"

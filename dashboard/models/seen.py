@@ -38,10 +38,20 @@ class Seen:
         return self.link.state != "over" and self.report is not None and self.report.stage == "running"
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the last frame of the run has come."""
+        return self.report is not None and (self.link.state == "over" or self.report.stage == "finishing")
+
+    @property
     def must_keep_up(self) -> bool:
         """Whether frames that are not taken in time are lost, or hold a camera up."""
         session = self.session
         return session is not None and (session.kind == "live" or session.delivery == "live")
+
+    @property
+    def is_file(self) -> bool:
+        """Whether frames come from a recording, as far as can be known."""
+        return self.session is not None and (self.session.kind == "replay" or not self.must_keep_up)
 
 
 def level_of(value: float, caution: float, alarm: float) -> Level:

@@ -8,7 +8,7 @@ view to where nothing is, or end a painter halfway. So each result is looked at 
 import math
 from collections.abc import Iterable
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from stream.results import NO_TRACK, CalciumEvent, CalciumTransient, CalciumUpda
 FARTHEST_PX = 1e5  # images have 16,384 pixels at most
 LARGEST = 1e9  # of whatever is measured (photons, ΔF/F0, ms); its square is still a float32
 LONGEST_S = 1e12  # clocks that count from 1970, or from year 0, are far below
-LARGEST_INT = 2**53  # up to which a float counts exactly
+LARGEST_INT = 2**31 - 1  # as far as Qt's sliders and signals count; 24 days at 1000 frames/s
 LEFT_OUT = "results came with numbers that cannot be, these were left out"
 NEEDED = ("onset_s", "peak_s", "end_s", "x_px", "y_px")  # of what is told: when and where it was
 Told = TypeVar("Told", CalciumEvent, CalciumTransient)
@@ -39,13 +39,13 @@ def sound(result: FrameResult) -> tuple[FrameResult | None, str]:
     here = _is_somewhere(found.x_px, found.y_px, tracks.track_id)
     gap = _is_somewhere(tracks.gap_x_px, tracks.gap_y_px, tracks.gap_track_id)
     measured = [*(getattr(found, name) for name in COLUMNS), calcium.dff, calcium.gap_dff]
-    told = (*calcium.events, *calcium.transients)
+    events, transients = _possible(calcium.events), _possible(calcium.transients)
     times = {stage: ms for stage, ms in result.stage_ms.items() if abs(ms) < LARGEST}
     if (
         here.all()
         and gap.all()
         and not any((np.abs(column) > LARGEST).any() for column in measured)
-        and all(_is_possible(one) and _known(one) is one for one in told)
+        and (events, transients) == (calcium.events, calcium.transients)  # the same objects, where sound
         and len(times) == len(result.stage_ms)
         and abs(result.latency_ms) < LARGEST
     ):
@@ -55,7 +55,7 @@ def sound(result: FrameResult) -> tuple[FrameResult | None, str]:
             result,
             localizations=Localizations(**{n: _numbers(getattr(found, n)[here]) for n in COLUMNS}),
             tracks=_tracks(tracks, here, gap),
-            calcium=_calcium(calcium, here, gap),
+            calcium=replace(_calcium(calcium, here, gap), events=events, transients=transients),
             stage_ms=times,
             latency_ms=result.latency_ms if abs(result.latency_ms) < LARGEST else math.nan,
         ),
@@ -64,8 +64,8 @@ def sound(result: FrameResult) -> tuple[FrameResult | None, str]:
 
 
 def _is_somewhere(x: Values, y: Values, track_id: NDArray[np.int64]) -> Mask:
-    is_near: Mask = (np.abs(x) < FARTHEST_PX) & (np.abs(y) < FARTHEST_PX) & (track_id >= NO_TRACK)
-    return is_near
+    is_near: Mask = (np.abs(x) < FARTHEST_PX) & (np.abs(y) < FARTHEST_PX)
+    return is_near & (track_id >= NO_TRACK) & (track_id <= LARGEST_INT)
 
 
 def _numbers(column: Values) -> Values:
@@ -92,8 +92,6 @@ def _calcium(calcium: CalciumUpdate, here: Mask, gap: Mask) -> CalciumUpdate:
         gap_dff=_numbers(calcium.gap_dff[gap]),
         gap_is_open=calcium.gap_is_open[gap],
         gap_state=calcium.gap_state[gap],
-        events=_possible(calcium.events),
-        transients=_possible(calcium.transients),
     )
 
 
@@ -101,7 +99,7 @@ def _possible(told: Iterable[Told]) -> tuple[Told, ...]:
     return tuple(_known(one) for one in told if _is_possible(one))
 
 
-def _is_possible(one: CalciumEvent | CalciumTransient) -> bool:
+def _is_possible(one: Told) -> bool:
     """Whether it says which it is, when and where it was, in numbers that there are."""
     known = _known(one)
     return all(
@@ -112,10 +110,10 @@ def _is_possible(one: CalciumEvent | CalciumTransient) -> bool:
 
 def _known(one: Told) -> Told:
     """The same with what is too large as not known."""
-    wrong = {}
+    wrong: dict[str, Any] = {}
     for field in fields(one):
         value = getattr(one, field.name)
-        if type(value) is float and not abs(value) <= _limit(field.name) and not math.isnan(value):
+        if type(value) is float and abs(value) > _limit(field.name):
             wrong[field.name] = math.nan
     return replace(one, **wrong) if wrong else one
 

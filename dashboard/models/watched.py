@@ -23,6 +23,7 @@ from dashboard.models.panels import (
 from dashboard.models.playback import Playback, Position
 from dashboard.models.rates import Rates
 from dashboard.models.scene import Scene
+from dashboard.models.steady import Steady
 from dashboard.models.sound import sound
 from stream import wire
 from stream.motion.statistics import MIN_STEPS
@@ -61,6 +62,7 @@ class Watched:
         self.report: wire.Report | None = None
         self.sentences: deque[str] = deque(maxlen=MOST_SENTENCES)
         self.rates = Rates()
+        self._steady = Steady()
         self.playback = Playback()
         self._forget()
 
@@ -72,6 +74,7 @@ class Watched:
         self.overrun = 0
         self.n_out_of_order = 0
         self.rates.clear()
+        self._steady.clear()
         self.playback.follow()
         self._early: deque[FrameResult] = deque(maxlen=MOST_EARLY)
         self._early_pictures: deque[Frame] = deque(maxlen=MOST_EARLY_PICTURES)
@@ -153,6 +156,10 @@ class Watched:
             self.selected = others if track_id in self.selected else (track_id, *others)[:MOST_SELECTED]
         else:
             self.selected = (track_id,)
+        if self.selected_event is not None and self.books is not None:
+            event = self.books.events.event(self.selected_event)
+            if event is None or event.track_id not in self.selected:
+                self.selected_event = None
 
     def select_event(self, event_id: int) -> CalciumEvent | None:
         """Select an event and its track; None where the event is not kept any more."""
@@ -244,7 +251,11 @@ class Watched:
 
     def health(self, now_s: float) -> tuple[Badge, tuple[Reading, ...]]:
         """What the health bar shows."""
-        return judge(self.link, self.report, self.rates.view(now_s), self.overrun)
+        badge, readings = judge(self.link, self.report, self.rates.view(now_s), self.overrun)
+        if self.link.state == "watching" and self.report is not None and self.report.stage == "running":
+            return badge, self._steady.steadied(readings, now_s)
+        self._steady.clear()
+        return badge, readings
 
 
 def _has_network(books: Books) -> bool:

@@ -4,8 +4,8 @@ import math
 import time
 from collections.abc import Callable
 
-from PySide6.QtCore import QSignalBlocker, QTimer, Signal
-from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
+from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 from dashboard.models.panels import Level
 from dashboard.views.dress import set_level, set_text
@@ -15,6 +15,7 @@ from stream import wire
 
 REST_MS = 300  # a control that is left alone for so long says what it was turned to
 ANSWER_S = 5.0  # a wish without an answer for so long has been lost
+MOST_DECIMALS = 9  # more are no threshold's, and the number would not fit
 POSITIONS = 200  # of the slider, at most
 
 
@@ -51,6 +52,9 @@ class DialControl(QWidget):
         self.slider, self.spin = Slider(f"{name} threshold, slider"), Number(f"{name} threshold")
         self.unit, self.state = QLabel(), QLabel()
         self.state.setWordWrap(True)
+        for label in (self.unit, self.state):  # others' words: they may be long, and look like HTML
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
@@ -121,7 +125,7 @@ class DialControl(QWidget):
     def _set_limits(self, dial: wire.Dial) -> None:
         span = dial.high - dial.low
         self._step = round_step(span / POSITIONS) if span > 0 else 1.0
-        decimals = max(0, -math.floor(math.log10(self._step) + 1e-9))
+        decimals = min(max(0, -math.floor(math.log10(self._step) + 1e-9)), MOST_DECIMALS)
         with QSignalBlocker(self.slider), QSignalBlocker(self.spin):
             self.slider.setRange(0, max(round(span / self._step), 1))
             self.slider.setPageStep(max(self.slider.maximum() // 20, 1))

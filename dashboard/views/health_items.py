@@ -117,18 +117,18 @@ class BadgeItem(Item):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """A frame with a word in it."""
-        painter, look, theme = QPainter(self), self.look, self.theme
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        width = max(2.0, self.height() / 14)
-        frame = QRectF(self.rect()).adjusted(width, width, -width, -width)
-        painter.setPen(QPen(QColor(theme.accent if look.is_filled else theme.text), width, look.border))
-        painter.setBrush(QColor(theme.accent) if look.is_filled else Qt.BrushStyle.NoBrush)
-        radius = look.round * frame.height()
-        painter.drawRoundedRect(frame, radius, radius)
-        painter.setFont(self.strong())
-        painter.setPen(QColor(theme.background if look.is_filled else theme.text))
-        painter.drawText(frame, Align.AlignCenter, look.word)
-        painter.end()
+        look, theme = self.look, self.theme
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            width = max(2.0, self.height() / 14)
+            frame = QRectF(self.rect()).adjusted(width, width, -width, -width)
+            painter.setPen(QPen(QColor(theme.accent if look.is_filled else theme.text), width, look.border))
+            painter.setBrush(QColor(theme.accent) if look.is_filled else Qt.BrushStyle.NoBrush)
+            radius = look.round * frame.height()
+            painter.drawRoundedRect(frame, radius, radius)
+            painter.setFont(self.strong())
+            painter.setPen(QColor(theme.background if look.is_filled else theme.text))
+            painter.drawText(frame, Align.AlignCenter, look.word)
 
 
 class ReadingItem(Item):
@@ -176,26 +176,26 @@ class ReadingItem(Item):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Name and word, text, and a stripe at the left where something is wrong."""
-        painter, reading, theme = QPainter(self), self.reading, self.theme
-        line = QFontMetricsF(self.font()).height()
-        colour = level_colour(theme, reading.level)
-        if reading.level != "ok":
-            stripe = max(2.0, line / 6)
-            painter.setPen(pen(colour, stripe))
-            painter.drawLine(QPointF(stripe / 2, 0), QPointF(stripe / 2, self.height()))
-        small = QFontMetricsF(self.small())
-        at = QRectF(0.4 * line, 0, self.width(), small.height())
-        painter.setFont(self.small())
-        painter.setPen(QColor(theme.text))
-        painter.drawText(at, Align.AlignLeft | Align.AlignVCenter, reading.name)
-        painter.setPen(QColor(colour))
-        painter.setFont(self.strong(SMALL))
-        at.adjust(small.horizontalAdvance(reading.name) + 0.5 * line, 0, 0, 0)
-        painter.drawText(at, Align.AlignLeft | Align.AlignVCenter, warning(reading))
-        painter.setFont(self._font())
-        below = QRectF(0.4 * line, small.height(), self.width(), self.height() - small.height())
-        painter.drawText(below, Align.AlignLeft | Align.AlignVCenter, shortened(reading.text))
-        if self._is_chosen:
-            painter.setPen(pen(theme.accent, 2.0))
-            painter.drawRect(QRectF(self.rect()).adjusted(1, 1, -1, -1))
-        painter.end()
+        reading, theme = self.reading, self.theme
+        with QPainter(self) as painter:
+            line = QFontMetricsF(self.font()).height()
+            colour = level_colour(theme, reading.level)
+            if reading.level != "ok":
+                stripe = max(2.0, line / 6)
+                painter.setPen(pen(colour, stripe))
+                painter.drawLine(QPointF(stripe / 2, 0), QPointF(stripe / 2, self.height()))
+            small = QFontMetricsF(self.small())
+            at = QRectF(0.4 * line, 0, self.width(), small.height())
+            painter.setFont(self.small())
+            painter.setPen(QColor(theme.text))
+            painter.drawText(at, Align.AlignLeft | Align.AlignVCenter, reading.name)
+            painter.setPen(QColor(colour))
+            painter.setFont(self.strong(SMALL))
+            at.adjust(small.horizontalAdvance(reading.name) + 0.5 * line, 0, 0, 0)
+            painter.drawText(at, Align.AlignLeft | Align.AlignVCenter, warning(reading))
+            painter.setFont(self._font())
+            below = QRectF(0.4 * line, small.height(), self.width(), self.height() - small.height())
+            painter.drawText(below, Align.AlignLeft | Align.AlignVCenter, shortened(reading.text))
+            if self._is_chosen:
+                painter.setPen(pen(theme.accent, 2.0))
+                painter.drawRect(QRectF(self.rect()).adjusted(1, 1, -1, -1))

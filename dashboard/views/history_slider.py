@@ -84,20 +84,20 @@ class HistorySlider(QSlider):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Captions, groove, events, handle."""
-        painter, theme, line, groove = QPainter(self), self.theme, self._line_px(), self.groove()
-        painter.setPen(QColor(theme.text))
-        for text, side in ((self.back, Align.AlignLeft), (NOW, Align.AlignRight)):
-            painter.drawText(QRectF(self.rect()), side | Align.AlignVCenter, text)
-        painter.fillRect(groove, QColor(theme.background))
-        painter.setPen(pen(EVENT_COLOUR))
-        draw_lines(painter, self.ticks())
-        painter.setPen(pen(theme.accent if self.hasFocus() else theme.weak))
-        painter.drawRect(groove)
-        handle = QRectF(0, 0, max(4.0, 0.35 * line), groove.height() + 0.3 * line)
-        handle.moveCenter(groove.center())
-        handle.moveLeft(self._x_of_value(groove) - handle.width() / 2)
-        painter.fillRect(handle, QColor(theme.accent))
-        painter.end()
+        theme, line, groove = self.theme, self._line_px(), self.groove()
+        with QPainter(self) as painter:
+            painter.setPen(QColor(theme.text))
+            for text, side in ((self.back, Align.AlignLeft), (NOW, Align.AlignRight)):
+                painter.drawText(QRectF(self.rect()), side | Align.AlignVCenter, text)
+            painter.fillRect(groove, QColor(theme.background))
+            painter.setPen(pen(EVENT_COLOUR))
+            draw_lines(painter, self.ticks())
+            painter.setPen(pen(theme.accent if self.hasFocus() else theme.weak))
+            painter.drawRect(groove)
+            handle = QRectF(0, 0, max(4.0, 0.35 * line), groove.height() + 0.3 * line)
+            handle.moveCenter(groove.center())
+            handle.moveLeft(self._x_of_value(groove) - handle.width() / 2)
+            painter.fillRect(handle, QColor(theme.accent))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Go to where it was pressed, and hold the handle."""

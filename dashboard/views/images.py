@@ -257,7 +257,9 @@ class ImagePanel(QtWidgets.QWidget):
         if scene is None or not self._display.time_stamp:
             return ""
         text = stamp(scene.seq, scene.time_s, scene.picture_seq if self._fresh else None)
-        return text if scene.is_newest else f"{text}   {behind(scene.time_s, self._newest_s)}"
+        # A moment that is held was the newest one when it was composed.
+        is_newest = scene.is_newest and self._newest_s in (None, scene.time_s)
+        return text if is_newest else f"{text}   {behind(scene.time_s, self._newest_s)}"
 
     def _shown(self, i: int, both: bool) -> Shown:
         view, has_calcium = self.views[i], i == 1 or both

@@ -75,16 +75,19 @@ class Plot(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Background, data, and a frame where the keyboard is."""
         painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor(self.theme.panel))
-        area = self.area()
-        if area.width() > 1 and area.height() > 1:
-            self.paint(painter, area)
-        if self.hasFocus():
-            width = max(2.0, self.line_px / 8)
-            painter.setPen(pen(self.theme.accent, width))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(QRectF(self.rect()).adjusted(width / 2, width / 2, -width / 2, -width / 2))
-        painter.end()
+        try:
+            painter.fillRect(self.rect(), QColor(self.theme.panel))
+            area = self.area()
+            if area.width() > 1 and area.height() > 1:
+                self.paint(painter, area)
+            if self.hasFocus():
+                width = max(2.0, self.line_px / 8)
+                painter.setPen(pen(self.theme.accent, width))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                inner = QRectF(self.rect()).adjusted(width / 2, width / 2, -width / 2, -width / 2)
+                painter.drawRect(inner)
+        finally:
+            painter.end()  # Qt aborts the program where a painter outlives its widget's paint event
 
     def write(
         self, painter: QPainter, at: QRectF, text: str, colour: str, align: Align = Align.AlignCenter

@@ -1,8 +1,10 @@
 """The window: images in the middle, panels around them, health always on top."""
 
+from html import escape
+
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QDockWidget, QLabel, QMainWindow, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDockWidget, QLabel, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from dashboard.views.contrast_panel import ContrastPanel
 from dashboard.views.controls import ControlPanel
@@ -18,6 +20,7 @@ from dashboard.views.traces import TracesPanel
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 FIRST_SIZE = QSize(1600, 900)
 SMALLEST_SIZE = QSize(1000, 600)
+LONGEST, MOST_TOLD = 1000, 4000  # letters of a sentence at the foot, and of its tooltip
 SIDES = (260, 520)  # widths of the panels left and right at first, in a window of that size
 
 
@@ -66,6 +69,8 @@ class DashboardWindow(QMainWindow):
         self._dock("Histograms", self.histograms, RIGHT)
         self.setTabPosition(LEFT | RIGHT, self.tabPosition(LEFT).North)
         self._status, self._hint = QLabel(), QLabel()
+        self._status.setTextFormat(Qt.TextFormat.PlainText)  # what others wrote may look like HTML
+        self._status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.statusBar().addWidget(self._status, 1)
         self.statusBar().addPermanentWidget(self._hint)
         self.setMinimumSize(SMALLEST_SIZE)
@@ -92,8 +97,9 @@ class DashboardWindow(QMainWindow):
 
     def say(self, text: str) -> None:
         """Write a sentence at the foot of the window."""
-        self._status.setText(text)
-        self._status.setToolTip(text)
+        text = " ".join(text.split())  # one line, however many there were
+        self._status.setText(text if len(text) <= LONGEST else text[: LONGEST - 2] + " …")
+        self._status.setToolTip(f"<p>{escape(text[:MOST_TOLD])}</p>")  # as a paragraph it wraps
 
     def hint(self, text: str) -> None:
         """Write what is under the mouse."""

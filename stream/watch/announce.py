@@ -1,6 +1,8 @@
 """Running runs of this user on this computer, so that dashboards find them: a small file for each."""
 
 import os
+import stat
+import sys
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -91,6 +93,7 @@ def announce(desk: str, name: str, folder: Path, keys: Path | None = None, runs:
     part = path.with_suffix(".part")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part.touch(0o600)
         part.write_bytes(msgspec.json.encode(announcement))
         part.replace(path)
     except OSError as error:
@@ -110,7 +113,10 @@ def withdraw(path: Path) -> None:
 
 
 def announcements(runs: Path | None = None) -> list[Announcement]:
-    """Runs that go on, the newest first; leftovers of processes that are gone are removed."""
+    """Runs that go on, the newest first; leftovers of processes that are gone are removed.
+
+    Files of other users are left alone: dashboards call what is written in them.
+    """
     found = []
     for path in (runs or announcement_folder()).glob("*" + SUFFIX):
         announcement = _read(path)
@@ -125,6 +131,10 @@ def announcements(runs: Path | None = None) -> list[Announcement]:
 
 def _read(path: Path) -> Announcement | None:
     try:
+        status = path.lstat()
+        is_own = sys.platform == "win32" or status.st_uid == os.getuid()
+        if not stat.S_ISREG(status.st_mode) or not is_own:
+            return None
         with path.open("rb") as file:
             announcement = msgspec.json.decode(file.read(MAX_BYTES), type=Announcement)
         if datetime.fromisoformat(announcement.started).tzinfo is None:

@@ -3,6 +3,8 @@
 from collections import deque
 from threading import Lock
 
+from msgspec.structs import replace
+
 from acquire.frame import Frame
 from stream import wire
 from stream.results import FrameResult
@@ -71,6 +73,12 @@ class Collector:
                     kept.clear()
                 self._overrun, self._next_seq = 0, None
             self._report = report
+
+    def last_health(self, health: wire.Health) -> None:
+        """The run is over: take what it said last for its newest report, which may be half a second old."""
+        with self._lock:
+            if self._report is not None and self._report.session is not None:
+                self._report = replace(self._report, stage="finishing", doing="", health=health)
 
     def result(self, result: FrameResult) -> None:
         """Take a result; those that are missing on the way here count as left out, lost frames do not."""

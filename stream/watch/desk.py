@@ -22,6 +22,7 @@ TAKEN_AT_ONCE = 4  # so that no frame is held up by many wishes
 SERVED_AT_ONCE, REST_S = 20, 0.05
 QUEUE_REQUESTS, QUEUE_REPLIES = 100, 20  # for each dashboard
 CLOSE_S = 2.0
+MAX_NOTES = 20  # strangers may come with ever new keys
 OVER = "the run is over"
 ENDING, ENDING_ALREADY = "the run is ending", "the run is ending already"
 
@@ -92,6 +93,7 @@ class Desk:
         self._unanswered: dict[int, Wish] = {}
         self._answers: deque[tuple[bytes, wire.Answer]] = deque()
         self._notes: list[str] = []
+        self._told: set[str] = set()
         self._n_wishes = 0
         self.n_garbage = 0
         self._over = Event()
@@ -131,10 +133,14 @@ class Desk:
         self._bell.ring()
 
     def notes(self) -> list[str]:
-        """Sentences for the user since the last call: on callers that were refused or spoke nonsense."""
+        """Sentences for the user, each once: on callers that were refused or spoke nonsense."""
         with self._lock:
             notes, self._notes = self._notes, []
-        return notes + (self._gate.refused() if self._gate else [])
+        notes += self._gate.refused() if self._gate else []
+        new = [note for note in dict.fromkeys(notes) if note not in self._told]
+        new = new[: MAX_NOTES - len(self._told)]  # who is refused calls again and again, all night
+        self._told.update(new)
+        return new
 
     def close(self) -> None:
         """Refuse the wishes that are left, and close; takes two seconds at most."""
@@ -259,5 +265,5 @@ class Desk:
 
     def _note(self, text: str) -> None:
         with self._lock:
-            if text not in self._notes and len(self._notes) < SERVED_AT_ONCE:
+            if text not in self._notes and len(self._notes) < MAX_NOTES:
                 self._notes.append(text)

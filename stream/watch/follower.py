@@ -159,6 +159,8 @@ class Follower:
                 self._news.picture(wire.decode_frame(parts)[0])
             elif topic == wire.OVER_TOPIC:
                 over = wire.decode_over(parts)
+                if over.health is not None:
+                    self._news.last_health(over.health)
                 self._end(over.problem or over.state)
             else:
                 message = wire.decode_trigger(parts)

@@ -1,10 +1,12 @@
 """What a running analysis does for dashboards; whatever fails in here, the run goes on."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+
+from msgspec.structs import replace
 
 from acquire.frame import Frame
 from model.engines.base import ModelError, Threshold
@@ -128,6 +130,16 @@ class Watching:
         self.doing("finishing", text)
         self._tell_at_s = 0.0
         self.serve(n_out)
+
+    def last_health(self, n_out: int, missing: Mapping[str, int]) -> wire.Health | None:
+        """How things are when all is written, `missing` as recorded; None where nobody can look."""
+        going = self._going
+        if going is None or self._desk is None:
+            return None
+        try:
+            return replace(going.health(n_out), missing=dict(missing), waiting=0)
+        except Exception:  # dashboards are not worth a run
+            return None
 
     def close(self) -> None:
         """Withdraw the announcement, and stop looking at disk and GPU."""

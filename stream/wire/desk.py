@@ -32,6 +32,7 @@ Kind = Literal["live", "replay", "simulation"]
 Stage = Literal["waiting", "preparing", "running", "finishing"]
 Which = Literal["detection", "calcium"]
 Row = tuple[Finite, Finite, Finite]
+Level = Annotated[float, Meta(ge=-1e9, le=1e9)]  # thresholds are probabilities and standard deviations
 Scale = Annotated[float, Meta(ge=1e-6, le=1e6)]  # nm of a pixel, s of a frame: wider than any microscope's
 LONGEST_LOG = 200
 MAX_ANNOTATION = 1000
@@ -78,9 +79,9 @@ Request = Ask | Adjust | Annotate | EndRun
 class Dial(Message, frozen=True):
     """A threshold that can be turned: its value, its limits (both allowed), and what it counts in."""
 
-    value: Finite
-    low: Finite
-    high: Finite
+    value: Level
+    low: Level
+    high: Level
     unit: Text
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from stream.wire.desk import Health
 from stream.wire.envelope import (
     MAX_HEADER_BYTES,
     VERSION,
@@ -45,12 +46,15 @@ class RunOver(Message, frozen=True):
         Run folder.
     problem
         What went wrong, empty if nothing did.
+    health
+        How it was at the very end, missing frames as in `run.json`; None where that was not told.
     """
 
     state: Text
     folder: Text
     problem: Text
     version: int = VERSION
+    health: Health | None = None
 
 
 _greetings = msgspec.msgpack.Decoder(Greeting)

@@ -24,7 +24,7 @@ class LiveRun:
         self.outcome: RunOutcome | None = None
         self.supervisor = Supervisor(load_config(options=options), on_status=self.heard.append, **more)
         self._thread = Thread(target=self._run)
-        self._context = zmq.Context()
+        self.context = zmq.Context()
         self._sockets: list[Any] = []
         self._number = 0
         self._line: Any = None
@@ -52,7 +52,7 @@ class LiveRun:
         return found
 
     def connect(self, kind: int, endpoint: str) -> Any:
-        socket = self._context.socket(kind)
+        socket = self.context.socket(kind)
         socket.linger = 0
         socket.connect(endpoint)
         self._sockets.append(socket)
@@ -91,7 +91,7 @@ class LiveRun:
             self._thread.join(30)
         for socket in self._sockets:
             socket.close()
-        self._context.term()
+        self.context.term()
 
 
 @pytest.fixture

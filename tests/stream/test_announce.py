@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,20 @@ def test_the_newest_comes_first(tmp_path):
     for name in ("first", "second", "third"):
         announce(f"ipc:///{name}", name, tmp_path, runs=tmp_path / "runs")
     assert [one.name for one in announcements(tmp_path / "runs")] == ["third", "second", "first"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows keeps each user's folders to themselves")
+def test_other_users_can_neither_read_announcements_nor_leave_any(tmp_path, monkeypatch):
+    """Else they could have a dashboard call them."""
+    runs = tmp_path / "runs"
+    file = announce("ipc:///x", "cell", tmp_path, runs=runs)
+    assert stat.S_IMODE(runs.stat().st_mode) == 0o700
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    (runs / "link.run").symlink_to(file)
+    os.mkfifo(runs / "pipe.run")  # opening it would wait for ever
+    assert len(announcements(runs)) == 1
+    monkeypatch.setattr("stream.watch.announce.os.getuid", lambda: file.stat().st_uid + 1)
+    assert announcements(runs) == [] and file.exists()
 
 
 @pytest.mark.parametrize("ends", ["killed", "by itself"])

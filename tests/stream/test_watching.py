@@ -21,6 +21,8 @@ from stream.process import job_endpoints
 from stream.record.remarks import Remarks
 from stream.record.run import open_run
 from stream.status import EndWish, Note
+from stream.transport.keys import load_host_keys, make_keys
+from stream.transport.sockets import connect, make_socket
 from stream.watch.announce import announcements
 from stream.watch.desk import Desk
 from stream.watch.health import GPU_EVERY_S, Gauges, gpu_memory
@@ -243,6 +245,55 @@ def test_a_configured_address_is_where_dashboards_call(live_run):
     report = run.running()
     assert report.results.endswith(f":{port + 1}") and report.pictures.endswith(f":{port + 2}")
     assert run.end().problem == ""
+
+
+def test_who_has_no_keys_hears_nothing_and_changes_nothing(live_run, tmp_path):
+    make_keys(tmp_path / "keys", "here")
+    port = free_port()
+    run = live_run(
+        dashboards__address=f"tcp://0.0.0.0:{port}", dashboards__keys=tmp_path / "keys", source__speed=2.0
+    )
+    run.bound()
+    own = make_socket(run.context, zmq.DEALER)
+    connect(own, f"tcp://127.0.0.1:{port}", load_host_keys(tmp_path / "keys").to_itself)
+    own.send_multipart(wire.encode_desk(wire.Ask(1)))
+    desk, results, pictures = (
+        run.connect(kind, f"tcp://127.0.0.1:{port + i}")
+        for i, kind in enumerate((zmq.DEALER, zmq.SUB, zmq.SUB))
+    )
+    for spy in (results, pictures):
+        spy.subscribe(b"")
+    wishes = wire.EndRun(1), wire.Adjust(2, "detection", 3.0), wire.Annotate(3, "x", 0)
+    for wish in wishes:
+        desk.send_multipart(wire.encode_desk(wish))
+    outcome = run.end()
+    assert outcome.problem == "" and outcome.info["state"] == "finished"
+    assert outcome.info["adjustments"] == outcome.info["annotations"] == []
+    assert not any(spy.poll(0) for spy in (desk, results, pictures))
+    assert own.poll(0)  # with them one is answered
+    own.close(0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+def test_hundreds_of_connections_take_no_file_from_the_recorder(live_run, transport):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+        run = live_run(transport, source__speed=1.0)
+        desk = run.bound().desk
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        run.context.max_sockets = 2000
+        callers = [run.connect(zmq.DEALER, desk) for _ in range(400)]
+        for caller in callers:
+            caller.send_multipart(wire.encode_desk(wire.Ask(1)))
+        assert all(caller.poll(10_000) for caller in callers)
+        outcome = run.end()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert outcome.problem == "" and outcome.info["counts"]["frames_out"] == 60
 
 
 # --- the parts ---------------------------------------------------------------------------------------------

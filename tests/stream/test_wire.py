@@ -95,6 +95,10 @@ def test_a_result_comes_back_as_it_was(n, gaps):
         wire.Start.of(SourceInfo("m", (2, 4, 6), 10, 0.05, None, 16, "TIFF"), "live"),
         wire.End(10, 8, {"file is truncated": 2}, "end", "", 1.5, {"read": 0.2}, {"skewed_pairs": 2.0}),
         wire.Prepared(),
+        wire.Going(8, {"file is truncated": 2}),
+        wire.Ping(3),
+        wire.Pong(3, 1_700_000_000_000_000_000, 100),
+        wire.Stop(),
         wire.Received(),
         wire.Failed("disk full"),
     ],
@@ -105,7 +109,9 @@ def test_control_messages_come_back_as_they_were(message):
 
 TEXTS, COUNTS = st.text(max_size=30), st.integers(0, 2**60)
 FLOATS = st.floats(allow_nan=False)
-DIALS = st.builds(wire.Dial, FLOATS, FLOATS, FLOATS, TEXTS)
+FINITE, SCALES, LEVELS = st.floats(-1e300, 1e300), st.floats(1e-6, 1e6), st.floats(-1e9, 1e9)
+LIMITS = st.tuples(LEVELS, LEVELS).map(sorted)
+DIALS = st.builds(lambda value, limits, unit: wire.Dial(value, *limits, unit), LEVELS, LIMITS, TEXTS)
 SESSIONS = st.builds(
     wire.Session,
     TEXTS,
@@ -115,12 +121,12 @@ SESSIONS = st.builds(
     TEXTS,
     st.tuples(st.integers(1, 2), st.integers(1, 16384), st.integers(1, 16384)),
     st.none() | COUNTS,
-    FLOATS,
-    FLOATS,
+    SCALES,
+    SCALES,
     st.integers(1, 16),
     st.sampled_from(["lossless", "live"]),
     st.booleans(),
-    st.none() | st.tuples(*[st.tuples(FLOATS, FLOATS, FLOATS)] * 2),
+    st.none() | st.tuples(*[st.tuples(FINITE, FINITE, FINITE)] * 2),
     TEXTS,
     TEXTS,
     st.lists(TEXTS, max_size=3),

@@ -84,6 +84,7 @@ def test_what_is_saved_goes_into_the_run_where_that_is_here(make_session, tmp_pa
 
 def test_a_table_comes_back_from_its_csv(tmp_path):
     path = save_table("events", ["event", "ΔF/F0"], [[1, 0.5], [2, 1.25]], tmp_path)
-    with path.open(newline="", encoding="utf-8") as file:
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")  # else Excel reads ΔF/F0 wrongly
+    with path.open(newline="", encoding="utf-8-sig") as file:
         assert list(csv.reader(file)) == [["event", "ΔF/F0"], ["1", "0.5"], ["2", "1.25"]]
     assert save_table("events", ["event"], [], tmp_path) != path

@@ -208,7 +208,7 @@ def test_counters_by_hand(make_result, make_event):
     events.add(make_result(400, 0, events=[make_event(0)]))
     correlation = Correlation(40, 20, 5.0, 4.0, 2.5, 6.0, True)
     shown = {c.name: c for c in counters.view(living, events, correlation)}
-    assert shown["events"].text == "1" and shown["events per minute"].text == "8"  # 1 in 8 s
+    assert shown["events"].text == "1 (0 on)" and shown["events per minute"].text == "8"  # 1 in 8 s
     assert shown["calcium at puncta"].text == "4.00 × chance (2.50 to 6.00), n = 40"
     assert "5.0 would by chance" in shown["calcium at puncta"].meaning
     assert all(c.meaning for c in shown.values())

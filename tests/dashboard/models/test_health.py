@@ -110,6 +110,9 @@ def test_a_recording_at_full_speed_is_no_alarm(look):
     }  # fmt: skip
     # A camera whose frames all have to be analysed, too.
     assert "frames out" in levels(look(fast, kind="live", delivery="lossless"))
+    # A recording has no last pixel that could be waited for.
+    assert seen["latency"].meaning.startswith("From when a frame was sent")
+    assert look(kind="live")["latency"].meaning.startswith("From a frame's last pixel")
 
 
 def test_slow_cameras_are_given_time(look):
@@ -174,11 +177,17 @@ def test_silence_and_the_end(look, make_session):
     assert (silent["clock"].level, silent["clock"].word) == ("alarm", "no answer for 12 s")
     assert all(silent[name].meaning.startswith("As it was 12 s ago.") for name in NAMES)
     assert silent["badge"].kind == "live" and "no answer for 12 s" in silent["badge"].text
-    bad = replace(GOOD, frames_out=1.0, latency_p99_ms=1e5, lost_lately=5, lost_share=0.5, age_s=900.0)
+    bad = replace(GOOD, bytes_per_s=1e10, frames_out=1.0, latency_p99_ms=1e5, lost_lately=5, lost_share=0.5, age_s=900.0)
     over = look(bad, link=Link("over", "the run has ended"), missing={"x": 5}, waiting=9999)
     assert levels(over) == {} and over["clock"].word == "run is over"
-    finishing = look(bad, stage="finishing", missing={"x": 5}, waiting=9999)
+    assert over["disk"].text == "100.0 GB left" and "last" in over["recording"].meaning
+    finishing = look(replace(bad, bytes_per_s=1e5), stage="finishing", missing={"x": 5}, waiting=9999)
     assert levels(finishing) == {} and finishing["clock"].word == "finishing"
+    for seen in (over, finishing):
+        assert seen["frames in"].word == seen["frames out"].word == "at the end"
+        assert seen["missing"].word.endswith("% of the run")
+    half = look(link=Link("over", "the run has ended"), missing={"x": 50}, n_out=50)["missing"]
+    assert (half.level, half.word) == ("caution", "50.0% of the run")
     assert finishing["clock"].meaning == "writing tables"
 
 

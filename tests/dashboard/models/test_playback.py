@@ -14,7 +14,9 @@ def at(playback, newest=100, oldest=0, now_s=0.0):
 def test_it_follows_until_it_is_told_otherwise():
     playback = Playback()
     assert [at(playback, newest).seq for newest in (3, 5, 90)] == [3, 5, 90]
+    assert playback.held is None
     playback.freeze(90)
+    assert playback.held == 90
     assert [at(playback, newest).seq for newest in (91, 200)] == [90, 90]
     assert at(playback, 200).text == "frozen, 11.0 s back"
     playback.freeze(200)  # frozen already

@@ -5,6 +5,7 @@ from itertools import count
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,26 @@ def test_rates_are_differences_of_reports(make_report):
             assert math.isnan(rates.view(s).frames_in)  # half a second says little
     view = rates.view(20)
     assert view.frames_in == pytest.approx(100) and view.frames_out == pytest.approx(80)
+
+
+def test_all_reports_may_have_the_same_number(make_report):
+    rates = Rates()
+    for k in range(10):
+        missing = {"lost on the way": k}
+        told = make_report(100 + k / 2, 10 * k, 20 * k, missing=missing, disk_free_bytes=10**9 - 1000 * k)
+        rates.hear(replace(told, number=0))
+    view = rates.view(0)
+    assert (view.frames_in, view.frames_out, view.lost_lately) == (40, 20, 9)
+    assert view.bytes_per_s == pytest.approx(2000)
+
+
+def test_after_the_last_frame_rates_stay_those_before_it(make_report):
+    rates = Rates()
+    for k in range(10):
+        rates.hear(make_report(100 + k, 50 * k, 50 * k))
+    for k in range(10):  # tables are written, no frame comes
+        rates.hear(make_report(110 + k, 450, 450, stage="finishing"))
+    assert rates.view(0).frames_in == 50
 
 
 def test_a_report_counts_once_and_one_without_health_not_at_all(make_report):
@@ -93,7 +114,8 @@ def test_latency_and_stages_are_those_of_the_last_seconds(make_result):
     assert view.age_s == pytest.approx(0)
     later = rates.view(9.99 + 3600)  # an hour of silence: what was last is still there, and how old it is
     assert later.age_s == pytest.approx(3600)
-    assert later.latency_p50_ms == 99 and later.stages[0].p50_ms == 4
+    assert later.stages == view.stages
+    assert (later.latency_p50_ms, later.latency_p99_ms) == (view.latency_p50_ms, view.latency_p99_ms)
 
 
 def test_percentiles_are_worked_out_a_few_times_a_second(make_result):

@@ -67,8 +67,8 @@ def test_what_comes_out_of_order_is_left_out_and_said_once(session, make_result)
 
 def test_selection(session, make_result, make_event):
     watched = Watched()
-    event = make_event(event_id=3, track_id=9)
-    watched.take(News(WATCHING, report(session), (make_result(0, events=[event]),)), 0.0)
+    event, first = make_event(event_id=3, track_id=9), make_event(event_id=0, track_id=4)
+    watched.take(News(WATCHING, report(session), (make_result(0, events=[first, event]),)), 0.0)
     watched.select(1)
     watched.select(2, add=True)
     assert watched.selected == (2, 1)
@@ -77,6 +77,13 @@ def test_selection(session, make_result, make_event):
     assert watched.select_event(99) is None
     assert watched.select_event(3) == event
     assert (watched.selected, watched.selected_event) == ((9,), 3)
+    watched.select(8, add=True)
+    assert watched.selected_event == 3
+    watched.select(9, add=True)  # not any more
+    assert (watched.selected, watched.selected_event) == ((8,), None)
+    watched.select_event(0)
+    watched.select(5)
+    assert watched.selected_event is None
     for i in range(50):
         watched.select(i, add=True)
     assert len(watched.selected) == MOST_SELECTED

@@ -167,7 +167,8 @@ def test_a_click_tells_track_and_time(panel, qtbot, row, time_s):
     panel.track_clicked.connect(tracks.append)
     panel.time_clicked.connect(times.append)
     place = Place(panel)
-    qtbot.mouseClick(panel, LEFT, pos=QPoint(round(place.x(time_s)), round(place.y(row, 0.5))))
+    top = round(place.frame.top() + row * place.lane) + 1  # just within the lane
+    qtbot.mouseClick(panel, LEFT, pos=QPoint(round(place.x(time_s)), top))
     assert tracks == [TRACKS[row]] and times == pytest.approx([time_s], abs=SPAN_S / place.frame.width())
     qtbot.mouseClick(panel, LEFT, pos=QPoint(5, round(place.y(row, 0.5))))  # its label: no time
     assert tracks == [TRACKS[row]] * 2 and len(times) == 1
@@ -254,3 +255,24 @@ def test_what_is_joined_covers_every_value_that_has_a_neighbour_and_no_gap(y):
             else:
                 filled = set(at[np.isfinite(y[row])])
                 assert {float(np.floor(line[0])) for line in lines} <= filled
+                firsts = np.flatnonzero(np.diff(at)) + 1
+                for i in firsts[np.isfinite(y[row, firsts]) & np.isfinite(y[row, firsts - 1])]:
+                    piece = lines[np.floor(lines[:, 0]) == at[i]]  # reaches to the column before
+                    assert piece[:, 1].min() <= y[row, i - 1] <= piece[:, 3].max()
+
+
+def test_a_mistake_in_painting_does_not_end_the_program(panel, monkeypatch, qapp, qtbot):
+    painters = []
+
+    def fails(painter, area):
+        painters.append(painter)
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(panel, "paint", fails)
+    with qtbot.captureExceptions() as caught:
+        panel.update()
+        qapp.processEvents()
+    assert "a mistake" in str(caught[0][1])
+    assert not any(painter.isActive() for painter in painters)  # else Qt ends the program sooner or later
+    monkeypatch.undo()
+    panel.repaint()
