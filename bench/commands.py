@@ -71,6 +71,17 @@ def dashboard(
     run(json, out, rounds)
 
 
+@app.command(name="dashboard-endurance")
+def dashboard_endurance(
+    json: Json = None,
+    results: Annotated[int, typer.Option(min=40_000, help="results that are watched")] = 100_000,
+) -> None:
+    """Memory of the dashboard's window over many results, fed as fast as it takes them."""
+    from bench.dashboard_endurance import run
+
+    run(json, out, results)
+
+
 @app.command()
 def pictures(
     output: Annotated[Path, typer.Option("--output", "-o", help="folder for them")] = Path("docs/pictures"),

@@ -2,22 +2,21 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
 from dashboard.controllers.dashboard import Dashboard
 from dashboard.controllers.memory import Memory
+from dashboard.mistakes import Mistakes
 from dashboard.priority import step_back
 from dashboard.views.window import DashboardWindow
 from stream.watch.client import Watcher
 
 TITLE = "PIEZO1 Calcium Tracker"
-ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], None]
 SIGNALS_MS = 200  # Python sees a Ctrl-C only when Qt lets it run
 
 
@@ -51,22 +50,13 @@ def open_dashboard(connect: str | None = None, keys: Path | None = None) -> int:
         app = application()
         window, memory = DashboardWindow(), Memory()
         dashboard = Dashboard(watcher, window, memory)
-        sys.excepthook = _told_by(dashboard)
+        sys.excepthook = Mistakes(dashboard.say_error)
         with _ended_by_signals(window):
             dashboard.start()
             return app.exec()
     finally:
+        sys.excepthook = sys.__excepthook__
         watcher.close()
-
-
-def _told_by(dashboard: Dashboard) -> ExceptHook:
-    """What Qt calls with an error in a slot: the window stays, and says so."""
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        sys.__excepthook__(kind, error, trace)
-        dashboard.say_error(error)
-
-    return hook
 
 
 @contextmanager

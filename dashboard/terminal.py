@@ -124,6 +124,10 @@ def report(console: Console, folder: Path, info: dict[str, Any], problem: str) -
     fired = sum(rule["fired"] for rule in (info.get("rules") or {}).values())
     if fired:
         console.print(f"{fired} {'trigger' if fired == 1 else 'triggers'} of rules: see the table triggers")
+    remarks = [(len(info.get(f"{kind}s") or ()), kind) for kind in ("adjustment", "annotation")]
+    said = ", ".join(f"{n} {kind if n == 1 else kind + 's'}" for n, kind in remarks if n)
+    if said:  # an adjusted threshold is not that of the configuration any more
+        console.print(f"{said}: see run.json")
     settings = info.get("configuration") or {}
     if settings.get("source", {}).get("kind") == "microscope" and settings["microscope"]["save"]:
         here = "" if settings["network"]["role"] == "both" else " on the microscope's computer"

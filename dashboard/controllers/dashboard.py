@@ -1,6 +1,7 @@
 """The dashboard at work: a timer takes the news and redraws the newest state."""
 
 import math
+import sys
 import time
 from collections.abc import Callable
 
@@ -22,6 +23,7 @@ from dashboard.models.scene import Scene
 from dashboard.models.watched import Watched
 from dashboard.views.theme import use_theme
 from dashboard.views.window import DashboardWindow
+from stream.watch.news import News
 
 REDRAW_MS = 33  # eyes see no more, and every redraw costs
 SLOW_S = 0.3  # panels that are read rather than watched
@@ -101,17 +103,14 @@ class Dashboard(QObject):
         self._memory.keep(self.window, self.display)
 
     def tick(self) -> None:
-        """Take the news, and redraw what has changed."""
+        """Take the news, and redraw what has changed; a mistake in one part holds no other part up."""
         now_s = self._clock()
         news = self._client.take()
-        if self.watched.take(news, now_s):
-            self._begin()
-        self.wishing.hear(news.answers)
-        self._tell_refused()
-        self._draw(now_s, has_news=bool(news.results or news.pictures))
+        self._try(lambda: self._take(news, now_s))
+        self._try(lambda: self._draw(now_s, has_news=bool(news.results or news.pictures)))
         if now_s >= self._health_at_s:
             self._health_at_s = now_s + HEALTH_S
-            self._draw_health(now_s)
+            self._try(lambda: self._draw_health(now_s))
 
     def redraw(self) -> None:
         """Draw with the next tick, whether there are news or not."""
@@ -136,6 +135,19 @@ class Dashboard(QObject):
         """Tell of a mistake in the dashboard itself; the run takes no notice of it."""
         what = str(error) or type(error).__name__
         self.window.say(f"the dashboard made a mistake, the run goes on: {what}")
+
+    def _try(self, do: Callable[[], object]) -> None:
+        """Do a part of a tick; what goes wrong there is told as all mistakes are."""
+        try:
+            do()
+        except Exception as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+
+    def _take(self, news: News, now_s: float) -> None:
+        if self.watched.take(news, now_s):
+            self._begin()
+        self.wishing.hear(news.answers)
+        self._tell_refused()
 
     def _begin(self) -> None:
         """Another run is known: the views forget the last one."""

@@ -47,5 +47,5 @@ class Theme:
 
 THEMES = {
     "dark": Theme("#15181C", "#20252B", "#E8EAED", "#6A7682", "#56B4E9", "#E69F00", "#FF7A45"),
-    "light": Theme("#FFFFFF", "#F1F3F5", "#1B1F24", "#7E8892", "#0072B2", "#8A5A00", "#B23A00"),
+    "light": Theme("#FFFFFF", "#F1F3F5", "#1B1F24", "#7E8892", "#0072B2", "#8A5A00", "#8E0018"),
 }

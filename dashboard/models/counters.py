@@ -16,6 +16,7 @@ from stream.results import FrameResult
 SECOND_S = 1.0
 MOST_FRAMES = 1_000  # of that second
 NOT_KNOWN = "–"
+SEEN_HERE = "since this window watches the run; where that was not its beginning, since which time."
 
 
 class Counters:
@@ -28,9 +29,12 @@ class Counters:
         """Forget everything: another run."""
         self._puncta: deque[tuple[float, int]] = deque(maxlen=MOST_FRAMES)
         self._n_tracks = 0
+        self._since_s: float | None = None  # where results were missed before the first one
 
     def add(self, result: FrameResult) -> None:
         """Take in a result."""
+        if not self._puncta and result.seq > result.missing_before:
+            self._since_s = result.time_s
         self._n_tracks += len(result.tracks.confirmed)
         self._puncta.append((result.time_s, len(result.localizations)))
         while not 0 <= result.time_s - self._puncta[0][0] < SECOND_S and len(self._puncta) > 1:
@@ -48,12 +52,13 @@ class Counters:
         puncta = float(np.median([n for _, n in self._puncta])) if self._puncta else math.nan
         # Those that were confirmed before anybody looked are counted while they live.
         n_tracks = max(self._n_tracks, n_living)
+        since = "" if self._since_s is None else f" since {self._since_s:.0f} s"
         counters = [
             Counter(
                 "puncta per frame", _number(puncta), "Puncta found in a frame, median of the last second."
             ),
             Counter("tracks now", str(n_living), "Confirmed tracks that live in the newest frame, those in a gap too."),
-            Counter("tracks in all", f"{n_tracks:,}", "Tracks confirmed since this window watches the run."),
+            Counter("tracks in all", f"{n_tracks:,}{since}", f"Tracks confirmed {SEEN_HERE}"),
             Counter(
                 "mobile",
                 f"{n_mobile / n_known:.0%} of {n_known}" if n_known else NOT_KNOWN,
@@ -79,8 +84,8 @@ class Counters:
             ),
             Counter(
                 "waves",
-                f"{events.n_waves:,}",
-                "Calcium waves that passed since this window watches the run.",
+                f"{events.n_waves:,}{since}",
+                f"Calcium waves that passed {SEEN_HERE}",
             ),
             Counter(
                 "calcium at puncta",

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QWidget
 
 from dashboard.models.colours import THEMES, Theme
 from dashboard.models.panels import Badge, Level, Reading
+from dashboard.views.guarded import guarded
 from dashboard.views.plot import Align, pen, scaled_font
 from dashboard.views.theme import level_colour
 
@@ -115,6 +116,7 @@ class BadgeItem(Item):
         metrics = QFontMetricsF(self.strong())
         return max(metrics.horizontalAdvance(look.word) for look in LOOKS.values()) + 1.6 * metrics.height()
 
+    @guarded
     def paintEvent(self, event: QPaintEvent) -> None:
         """A frame with a word in it."""
         look, theme = self.look, self.theme
@@ -174,6 +176,7 @@ class ReadingItem(Item):
     def _font(self) -> QFont:
         return self.font() if self.reading.level == "ok" else self.strong()
 
+    @guarded
     def paintEvent(self, event: QPaintEvent) -> None:
         """Name and word, text, and a stripe at the left where something is wrong."""
         reading, theme = self.reading, self.theme

@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPainter, QPaintEv
 from PySide6.QtWidgets import QSizePolicy, QSlider
 
 from dashboard.models.colours import OKABE_ITO, THEMES
+from dashboard.views.guarded import guarded
 from dashboard.views.lines import Lines, draw_lines
 from dashboard.views.plot import Align, pen
 
@@ -82,6 +83,7 @@ class HistorySlider(QSlider):
         """As narrow as it can be read."""
         return QSize(round(8 * self._line_px()), round(1.3 * self._line_px()))
 
+    @guarded
     def paintEvent(self, event: QPaintEvent) -> None:
         """Captions, groove, events, handle."""
         theme, line, groove = self.theme, self._line_px(), self.groove()

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6 import QtCore, QtGui, QtWidgets
 
+from dashboard.views.guarded import guarded
 from dashboard.views.marks import MarkLayer
 from dashboard.views.pane import Layer, Pane
 from dashboard.views.sprites import HALO, Draw, Sheet
@@ -57,6 +58,7 @@ class LabelLayer(Layer):
         self.rows, self.ids = rows[:MOST_LABELS], ids[:MOST_LABELS]
         self.update()
 
+    @guarded
     def paint(
         self,
         painter: QtGui.QPainter,

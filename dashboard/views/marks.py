@@ -6,6 +6,7 @@ from PySide6 import QtCore, QtGui, QtWidgets
 
 from dashboard.models.colours import OPEN_COLOUR
 from dashboard.models.scene import Marks
+from dashboard.views.guarded import guarded
 from dashboard.views.pane import Layer, Pane
 from dashboard.views.sprites import Sheet, corners, disc, ring
 from stream.results import NO_TRACK, OPEN, UNCERTAIN
@@ -106,6 +107,7 @@ class MarkLayer(Layer):
         high = (box.right() + half, box.bottom() + half)
         return np.asarray(((at > low) & (at < high)).all(1))
 
+    @guarded
     def paint(
         self,
         painter: QtGui.QPainter,

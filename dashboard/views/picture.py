@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6 import QtCore, QtGui, QtWidgets
 
+from dashboard.views.guarded import guarded
 from dashboard.views.pane import Layer, Pane
 
 Counts = NDArray[np.uint16]
@@ -83,6 +84,7 @@ class Picture(Layer):
         self._painted = {plate: image for plate, image in self._painted.items() if plate in plates}
         self.update()
 
+    @guarded
     def paint(
         self,
         painter: QtGui.QPainter,

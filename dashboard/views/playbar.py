@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 
 from dashboard.models.colours import Theme
 from dashboard.views.dress import set_text
+from dashboard.views.guarded import guarded
 from dashboard.views.history_slider import HistorySlider
 from dashboard.views.inputs import Choice, button
 
@@ -29,6 +30,7 @@ class Caption(QWidget):
             self.text = text
             self.update()
 
+    @guarded
     def paintEvent(self, event: QPaintEvent) -> None:
         """As much of the text as there is room for."""
         with QPainter(self) as painter:

@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QMouseEvent, QPainter, Q
 from PySide6.QtWidgets import QWidget
 
 from dashboard.models.colours import THEMES, Theme
+from dashboard.views.guarded import guarded
 from dashboard.views.ticks import brief, ticks
 
 Align = Qt.AlignmentFlag
@@ -72,6 +73,7 @@ class Plot(QWidget):
         """Draw the data."""
         raise NotImplementedError
 
+    @guarded
     def paintEvent(self, event: QPaintEvent) -> None:
         """Background, data, and a frame where the keyboard is."""
         painter = QPainter(self)

@@ -4,6 +4,7 @@ import math
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
+from dashboard.views.guarded import guarded
 from dashboard.views.pane import Layer, Pane
 
 LONGEST = 0.25  # of the view's width
@@ -69,6 +70,7 @@ class Captions(Layer):
         um = round_length(LONGEST * (x1 - x0) * self.pixel_um)
         return um * screen_per_um, length_text(um)
 
+    @guarded
     def paint(
         self,
         painter: QtGui.QPainter,

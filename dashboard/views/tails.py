@@ -6,6 +6,7 @@ from pyqtgraph.Qt import internals
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from dashboard.models.scene import Tails
+from dashboard.views.guarded import guarded
 from dashboard.views.pane import Layer, Pane
 
 MOST_COLOURS = 64  # each costs a call; a scale of colours and fading tails have thousands
@@ -69,6 +70,7 @@ class TailLayer(Layer):
         self.lines, self.from_channel_1 = lines, from_channel_1
         self.update()
 
+    @guarded
     def paint(
         self,
         painter: QtGui.QPainter,

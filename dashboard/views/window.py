@@ -2,7 +2,7 @@
 
 from html import escape
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QDockWidget, QLabel, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
@@ -21,7 +21,7 @@ LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockW
 FIRST_SIZE = QSize(1600, 900)
 SMALLEST_SIZE = QSize(1000, 600)
 LONGEST, MOST_TOLD = 1000, 4000  # letters of a sentence at the foot, and of its tooltip
-SIDES = (260, 520)  # widths of the panels left and right at first, in a window of that size
+SIDES = (260, 430)  # widths of the panels left and right at first in a window of that size: images come first
 
 
 class DashboardWindow(QMainWindow):
@@ -61,8 +61,8 @@ class DashboardWindow(QMainWindow):
         self.controls, self.contrast = ControlPanel(), ContrastPanel()
         self.docks: dict[str, QDockWidget] = {}
         self._dock("Numbers", self.counters, LEFT)
-        self._dock("Control", _scrolled(self.controls), LEFT)
-        self._dock("Contrast", _scrolled(self.contrast), LEFT)
+        self._dock("Control", _Scrolled(self.controls), LEFT)
+        self._dock("Contrast", _Scrolled(self.contrast), LEFT)
         self._dock("Traces", self.traces, RIGHT)
         self._dock("Events", self.events, RIGHT)
         self._dock("Raster", self.raster, RIGHT)
@@ -75,10 +75,6 @@ class DashboardWindow(QMainWindow):
         self.statusBar().addPermanentWidget(self._hint)
         self.setMinimumSize(SMALLEST_SIZE)
         self.resize(FIRST_SIZE)
-        self.resizeDocks(
-            [self.docks["Control"], self.docks["Traces"]], list(SIDES), Qt.Orientation.Horizontal
-        )
-        self.resizeDocks([self.docks["Traces"], self.docks["Events"]], [3, 2], Qt.Orientation.Vertical)
 
     def arrange(self) -> None:
         """Put the panels where they are at first; it takes a window that is shown.
@@ -127,12 +123,20 @@ class DashboardWindow(QMainWindow):
         self.docks[name] = dock
 
 
-def _scrolled(panel: QWidget) -> QScrollArea:
-    """A panel that may be higher than its place."""
-    area = QScrollArea()
-    area.setWidget(panel)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QScrollArea.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setMinimumWidth(panel.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
-    return area
+class _Scrolled(QScrollArea):
+    """A panel that may be higher than its place, but not wider."""
+
+    def __init__(self, panel: QWidget) -> None:
+        super().__init__()
+        self.setWidget(panel)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The panel needs another width: its font has changed, or what is in it."""
+        if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
+            width = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+            if width != self.minimumWidth():
+                self.setMinimumWidth(width)
+        return super().eventFilter(watched, event)

@@ -164,17 +164,17 @@ class User:
         self.qtbot.mouseClick(widget, LEFT, PLAIN, at if at is not None else widget.rect().center())
 
 
-def grey(image: QImage) -> np.ndarray:
-    """Brightness of each pixel (H, W), NaN where it is no grey."""
+def rgb(image: QImage) -> np.ndarray:
+    """Red, green and blue (in any order) of each pixel (H, W, 3)."""
     image = image.convertToFormat(QImage.Format.Format_RGB32)
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    rgb = rows[:, : 4 * image.width()].reshape(image.height(), image.width(), 4)[..., :3].astype(float)
-    return np.where(np.ptp(rgb, axis=2) == 0, rgb[..., 0], np.nan)
+    return rows[:, : 4 * image.width()].reshape(image.height(), image.width(), 4)[..., :3].astype(float)
 
 
 def painted(dashboard: Dashboard, channel: int) -> np.ndarray:
     """Grey in the middle of each pixel of the camera, read from the painted view (H, W), NaN out of sight."""
-    image = grey(dashboard.window.images.grab_images()[channel])
+    image = rgb(dashboard.window.images.grab_images()[channel])
+    image = np.where(np.ptp(image, axis=2) == 0, image[..., 0], np.nan)  # what is coloured is no picture
     (x0, x1), (y0, y1) = dashboard.window.images.visible_range()
     height, width = dashboard.scene.picture.shape[1:]
     read = np.full((height, width), np.nan)
@@ -236,7 +236,7 @@ def test_an_experiment_at_the_dashboard(qtbot, opened, replay):
     # An event: one click selects its track and looks at it, two show its peak.
     events = window.events
     near = [e for e in watched.events().events if 20 < e.x_px < 108 and 20 < e.y_px < 108]
-    event = next(e for e in near if e.track_id != track)
+    event = next(e for e in near if e.track_id != track and e.peak_frame >= 25)
     index = events.model.index(events.model.row_of(event.event_id), 0)
     events.table.scrollTo(index)
     viewport, at = events.table.viewport(), events.table.visualRect(index).center()
@@ -273,7 +273,8 @@ def test_an_experiment_at_the_dashboard(qtbot, opened, replay):
     user.until(lambda: run_json(folder)["adjustments"])
     (entry,) = run_json(folder)["adjustments"]
     assert (entry["which"], entry["frame"], entry["from"]) == ("detection", first, 0.35)
-    assert entry["to"] == pytest.approx(dial.value, abs=1e-3) == watched.report.health.detection.value
+    assert entry["to"] == pytest.approx(dial.value, abs=1e-3)
+    user.until(lambda: watched.report.health.detection.value == entry["to"])
     assert entry["time_s"] == pytest.approx((first - 1) * 0.05, abs=0.11)
     assert entry["time"][:10] == folder.name[:10] or entry["time"] > folder.name
 
@@ -289,7 +290,7 @@ def test_an_experiment_at_the_dashboard(qtbot, opened, replay):
     user.until(lambda: "annotat" in window.said or "remark" in window.said)
 
     # What is shown, saved.
-    user.sees(event.peak_frame)
+    user.until(lambda: not dashboard._is_stale and not dashboard._is_behind)
     scene = dashboard.scene
     shown = window.images.canvas.grab().toImage()
     user.press(Key.Key_S)
@@ -304,7 +305,7 @@ def test_an_experiment_at_the_dashboard(qtbot, opened, replay):
     canvas = window.images.canvas
     at = canvas.mapTo(window, QPoint(0, 0))
     part = QImage(str(png)).copy(at.x(), at.y(), canvas.width(), canvas.height())
-    assert part.convertToFormat(shown.format()) == shown
+    assert (rgb(part) != rgb(shown)).mean() < 1e-4  # lines may be rounded otherwise at the very edge
     user.press(Key.Key_E)
     (table,) = (folder / "exports").glob("*.csv")
     with table.open(newline="", encoding="utf-8-sig") as file:
@@ -319,7 +320,7 @@ def test_an_experiment_at_the_dashboard(qtbot, opened, replay):
     user.press(Key.Key_L)
     user.press(Key.Key_D)
     window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, window.docks["Raster"])
-    window.resize(1400, 800)
+    window.resize(1000, 650)  # no larger than the screen of tests
     last = dashboard.display
     window.close()
     run.valve.let(N_FRAMES)

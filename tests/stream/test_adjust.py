@@ -2,6 +2,7 @@
 
 import json
 import time
+from io import StringIO
 from math import inf, nan
 from types import SimpleNamespace
 
@@ -9,22 +10,31 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import tifffile
+from rich.console import Console
 
+from acquire.frame import Frame, SourceInfo
+from dashboard.terminal import report
 from model.card import SHIPPED_MODEL
 from model.engines.base import ModelError, Threshold
+from model.engines.choose import choose_engine
 from model.localizations import Localizations
 from stream import wire
+from stream.analysis import Analysis
 from stream.calcium.detector import CalciumDetector
 from stream.calcium.registered import RegisteredCalcium
+from stream.conditions import resolve_conditions
 from stream.config import CalciumConfig
 from stream.load import load_config
 from stream.pipeline import Supervisor
+from stream.prepare import ready_engine
 from stream.record import remarks as remarks_module
 from stream.record.complete import recover
 from stream.record.remarks import Remarks
 from stream.record.run import open_run, read_info
 from stream.refine.refine import refine
 from stream.results import NO_IDS, StreamError, TrackUpdate
+from stream.transport.arrival import Arrival
 from stream.watch.wishes import MOST_PER_S, SHOWN, RefusedError, Wishes
 
 pytestmark = pytest.mark.timeout(60)
@@ -302,6 +312,9 @@ def test_a_threshold_turned_in_the_middle_is_seen_in_the_results_and_told(live_r
     assert (annotation["text"], annotation["frame"]) == ("here it changed", 3)
     assert annotation["time_s"] == pytest.approx(0.15)
     assert_turned(open_run(outcome.folder).puncta(), references, adjustment["frame"])
+    terminal = Console(file=StringIO(), width=200)
+    report(terminal, outcome.folder, outcome.info, "")
+    assert "1 adjustment, 1 annotation: see run.json" in terminal.file.getvalue()
     refine(outcome.folder)
     again = read_info(outcome.folder / "refined")
     assert again["adjustments"] == outcome.info["adjustments"]
@@ -323,6 +336,62 @@ def test_an_engine_that_looks_ahead_is_turned_from_a_frame_that_it_still_owes(
     assert adjustment["time_s"] == pytest.approx(done.seq * 0.05)  # the frame that was owed had come
     thresholds = reference_puncta(sample, tmp_path_factory, "network", "threshold", (0.3, 0.99))
     assert_turned(open_run(outcome.folder).puncta(), thresholds, done.seq)
+
+
+@pytest.mark.parametrize(
+    ("engine", "setting", "low", "high"),
+    [
+        ("wavelet", "wavelet_threshold", 1.0, TURNED),
+        pytest.param(
+            "network", "threshold", 0.3, 0.99,
+            marks=pytest.mark.skipif(not SHIPPED_MODEL.exists(), reason="no network ships"),
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("which", ["detection", "calcium"])
+def test_the_frame_that_is_recorded_is_the_first_that_differs_also_where_frames_are_missing(
+    sample, which, engine, setting, low, high
+):
+    """As in live delivery: of a window that looks ahead, a gap leaves results open, and so does the next."""
+    movie = tifffile.imread(sample / "movie.tif")[:24]
+    info = SourceInfo("movie", movie.shape[1:], None, 0.05, 108.0, 16, "a test")
+    came = [seq for seq in range(len(movie)) if seq not in (4, 5, 9, 13, 14, 15, 20)]
+
+    def results(threshold, turn_after=None):
+        config = load_config(
+            options={"source.path": sample / "movie.tif", "camera.offset": 100.0, "engine.name": engine,
+                     f"engine.{setting}": threshold}
+        )  # fmt: skip
+        conditions = resolve_conditions(config, info)
+        made = ready_engine(config, info, conditions, choose_engine)
+        camera, _ = config.camera.camera(movie[0, 0], 16)
+        analysis = Analysis(config, info, conditions, camera, made)
+        found, first, before = [], len(movie), -1
+        for seq in came:
+            arrival = Arrival(Frame(seq, seq * 0.05, movie[seq]), time.time_ns(), seq - before - 1, 0.0)
+            found += analysis.step(arrival)
+            before = seq
+            if seq == turn_after:
+                first = analysis.first_open_seq
+                turn = analysis.use_detection if which == "detection" else analysis.use_calcium
+                turn(high if which == "detection" else 50.0)
+        return {result.seq: result for result in (*found, *analysis.flush())}, first
+
+    as_it_was, _ = results(low)
+    turned_before, _ = results(high)
+    for turn_after in (3, 8, 16, 23):
+        turned, first = results(low, turn_after)
+        assert first in (turn_after, turn_after + 1) and list(turned) == came
+        for seq in came:
+            a, b = turned[seq], as_it_was[seq]
+            if seq < first or which == "calcium":
+                np.testing.assert_array_equal(a.localizations.x_px, b.localizations.x_px)
+                np.testing.assert_array_equal(a.tracks.track_id, b.tracks.track_id)
+            else:
+                np.testing.assert_array_equal(a.localizations.x_px, turned_before[seq].localizations.x_px)
+            if seq < first:
+                np.testing.assert_array_equal(a.calcium.is_open, b.calcium.is_open)
+                assert a.calcium.events == b.calcium.events
 
 
 def test_it_is_told_of_a_run_that_was_killed_too(live_run, references, tmp_path):

@@ -72,8 +72,8 @@ class Run:
         self.desk.begin(SESSION)
         self.desk.doing("running", "analysing")
 
-    def end(self, state="finished", problem=""):
-        self.results.publish_over(wire.RunOver(state, "runs/x", problem))
+    def end(self, state="finished", problem="", health=None):
+        self.results.publish_over(wire.RunOver(state, "runs/x", problem, health=health))
         self.close()
 
     def close(self):
@@ -347,6 +347,18 @@ def test_a_local_address_is_left_for_the_next_run_when_its_own_is_over(place, tm
     assert watch.news.report.run_id == "one"  # it calls only what it was given
     run.end()
     watch.until_is("watching", "other")
+
+
+def test_what_a_run_says_last_takes_the_place_of_its_last_report(place):
+    run = place.run("one", announced=True)
+    run.begin()
+    watch = place.watch()
+    watch.until(lambda w: w.news.report is not None and w.news.report.session is not None)
+    dial = wire.Dial(0.5, 0, 1, "")
+    last = wire.Health(7, 10, 0, {"lost on the way": 3}, 7, 9, 9, None, dial, None, [])
+    run.end(health=last)
+    watch.until_is("over")
+    assert watch.news.report.health == last and watch.news.report.stage == "finishing"
 
 
 @pytest.mark.skipif(not zmq.has("ipc") or os.name != "posix", reason="this system has no ipc")

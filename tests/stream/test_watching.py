@@ -186,6 +186,8 @@ def test_a_dashboard_ends_a_run_of_two_computers(live_run, tmp_path):
 def test_a_slow_live_analysis_knows_its_losses_while_it_goes_on(live_run):
     child = (sys.executable, "-m", "bench.slow_child", "0.15")
     run = live_run("ipc", child=child, source__delivery="live", source__interval_ms=50.0)
+    over = run.connect(zmq.SUB, run.bound().results)
+    over.subscribe(wire.OVER_TOPIC)
     health = run.past(8).health
     assert health.missing.keys() == {"passed over for a newer frame"}
     n_missing = sum(health.missing.values())
@@ -194,6 +196,10 @@ def test_a_slow_live_analysis_knows_its_losses_while_it_goes_on(live_run):
     counts = run.end().info["counts"]
     assert counts["frames_out"] + sum(counts["missing_by_cause"].values()) == 60
     assert counts["missing_by_cause"].keys() == {"passed over for a newer frame"}
+    assert over.poll(2000)
+    last = wire.decode_over(over.recv_multipart()).health  # what dashboards show when the run is over
+    assert (last.n_out, last.missing) == (counts["frames_out"], counts["missing_by_cause"])
+    assert last.waiting == 0 and last.recorded == last.n_out
 
 
 # --- trouble -----------------------------------------------------------------------------------------------
@@ -274,15 +280,14 @@ def test_who_has_no_keys_hears_nothing_and_changes_nothing(live_run, tmp_path):
     own.close(0)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-@pytest.mark.parametrize("transport", ["ipc", "tcp"])
-def test_hundreds_of_connections_take_no_file_from_the_recorder(live_run, transport):
+@pytest.mark.skipif(sys.platform != "linux", reason="where this process may have as many itself")
+def test_hundreds_of_connections_take_no_file_from_the_recorder(live_run):
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
-        run = live_run(transport, source__speed=1.0)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        run = live_run("ipc", source__speed=1.5)
         desk = run.bound().desk
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
         run.context.max_sockets = 2000

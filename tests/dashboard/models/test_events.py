@@ -214,3 +214,15 @@ def test_counters_by_hand(make_result, make_event):
     assert all(c.meaning for c in shown.values())
     empty = {c.name: c.text for c in Counters().view(table([], []), EventBook(), None)}
     assert empty["puncta per frame"] == empty["mobile"] == "–" and empty["tracks in all"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("first", "missing_before", "text"), [(0, 0, "1"), (3, 3, "1"), (200, 0, "1 since 4 s"), (7, 6, "1 since 0 s")]
+)
+def test_a_late_window_says_since_when_it_counts(make_result, first, missing_before, text):
+    counters = Counters()
+    counters.add(make_result(first, 5, missing_before=missing_before, confirmed=[3]))
+    for seq in range(first + 2, first + 200, 2):  # frames that go missing later were watched
+        counters.add(make_result(seq, 5, missing_before=1))
+    shown = {c.name: c.text for c in counters.view(table([], []), EventBook(), None)}
+    assert shown["tracks in all"] == text

@@ -146,6 +146,12 @@ def test_what_is_written(shown, make_session, make_display, make_scene):
     assert first.stamp == "24.680 s   frame 1,234" and second.stamp == ""
     shown.show_scene(make_scene(DARK, n=0, seq=1234, is_newest=False), newest_s=27.88)
     assert first.stamp == "24.680 s   frame 1,234   frozen, 3.2 s ago"
+    held = make_scene(DARK, n=0, seq=1234, is_newest=True)  # it was, when the user froze it
+    shown.show_scene(held, newest_s=held.time_s)
+    assert first.stamp == "24.680 s   frame 1,234"
+    shown.show_scene(held, newest_s=held.time_s + 1)
+    assert first.stamp == "24.680 s   frame 1,234   frozen, 1.0 s ago"
+    shown.show_scene(make_scene(DARK, n=0, seq=1234, is_newest=False), newest_s=27.88)
     shown.apply(make_display(layout="composite"))
     assert first.title == "PIEZO1 magenta, calcium green" and first.stamp == ""
 
