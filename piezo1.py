@@ -33,6 +33,7 @@ app.add_typer(bench_commands.app, name="bench")
 
 # What brings the packages that are not always installed.
 EXTRAS = {
+    "PySide6": "dashboard",
     "lightning": "train",
     "mm_test_adapters": "live",
     "mmpycorex": "live",
@@ -41,6 +42,7 @@ EXTRAS = {
     "onnxscript": "train",
     "pycromanager": "live",
     "pymmcore": "live",
+    "pyqtgraph": "dashboard",
     "tensorboard": "train",
     "torch": "train",
     "trackpy": "bench",

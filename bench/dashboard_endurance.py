@@ -29,8 +29,8 @@ from stream.results import (
 from stream.watch.news import Link, News
 
 INTERVAL_S, SIDE, N_TRACKS = 0.01, 64, 50
-PER_TICK = 10  # results; with a window that is slower than it should be, that many come at once
-PAINT_EVERY = 200  # ticks
+PER_TICK = 40  # results: as many as come where a window is held up for a while
+PAINT_EVERY = 50  # ticks
 MEASURE_EVERY = 10_000  # results
 LINK = Link("watching", "watching the endurance run")
 

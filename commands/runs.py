@@ -76,7 +76,7 @@ def replay(
     Example: `piezo1 replay movie.tif --pixel-size-nm 108`
     Beside a running acquisition that saves NDTiff: `piezo1 replay data/cell_1 --follow`
     """
-    from dashboard.launch import DashboardLauncher
+    from dashboard.launch import DashboardLauncher, check_watchable
     from dashboard.terminal import RunBar, report
     from stream.load import load_config
     from stream.pipeline import Supervisor
@@ -104,8 +104,10 @@ def replay(
     if settings.source.follow and path is not None and not path.exists():
         out.print(f"waiting for {path} to appear (Ctrl-C ends it)", markup=False)
     bar = RunBar(out, "replay")
-    if with_dashboard and one_process:
-        fail("a dashboard is a process of its own: leave --one-process or --dashboard out", 2)
+    if with_dashboard:
+        check_watchable(settings)
+        if one_process:
+            fail("a dashboard is a process of its own: leave --one-process or --dashboard out", 2)
     on_status = DashboardLauncher(bar.update).update if with_dashboard else bar.update
     supervisor = Supervisor(settings, transport="inproc" if one_process else None, on_status=on_status)
     with bar:

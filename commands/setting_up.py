@@ -72,7 +72,7 @@ def keys(
     folder: Annotated[Path, typer.Argument(help="folder for the two files; made if it is missing")],
     name: Annotated[str, typer.Option(help="name of this computer and its files")] = node() or "computer",
 ) -> None:
-    """Make this computer's keys for a run on two computers; run it once on each of them.
+    """Make this computer's keys, for a run on two computers or a dashboard on another one; once on each.
 
     Example: `piezo1 keys keys --name microscope`
     """
@@ -82,7 +82,9 @@ def keys(
     lines = (
         f"{secret}: this computer's secret, which stays here",
         f"{public}: copy it into the folder of keys on the other computer",
-        f"copy the *.public file that is made there into {folder}, and set network.keys to {folder}",
+        f"copy the *.public file that is made there into {folder}",
+        f"then name {folder}: network.keys for a run on two computers, dashboards.keys for a run that others "
+        "watch, --keys for a dashboard",
     )
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)

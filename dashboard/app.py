@@ -17,7 +17,6 @@ from dashboard.views.window import DashboardWindow
 from stream.watch.client import Watcher
 
 TITLE = "PIEZO1 Calcium Tracker"
-SIGNALS_MS = 200  # Python sees a Ctrl-C only when Qt lets it run
 
 
 def application() -> QApplication:
@@ -62,14 +61,15 @@ def open_dashboard(connect: str | None = None, keys: Path | None = None) -> int:
 @contextmanager
 def _ended_by_signals(window: DashboardWindow) -> Iterator[None]:
     """Close the window at Ctrl-C and when the system asks the program to end."""
-    before = {
-        number: signal.signal(number, lambda *_: window.close()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    pulse = QTimer()
-    pulse.start(SIGNALS_MS)
+
+    # Python sees a signal between any two lines, also while a window is painted: it closes after that. The
+    # dashboard's own timer sees to it that Python runs.
+    def close(*_: object) -> None:
+        QTimer.singleShot(0, window.close)
+
+    before = {number: signal.signal(number, close) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        pulse.stop()
         for number, handler in before.items():
             signal.signal(number, handler)

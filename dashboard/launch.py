@@ -6,9 +6,25 @@ import sys
 from collections.abc import Callable, Sequence
 
 from dashboard.screen import check_window
+from stream.config import ConfigError, RunConfig
 from stream.status import Bound, Status
 
 DASHBOARD = (sys.executable, "-m", "dashboard")
+
+
+def check_watchable(config: RunConfig) -> None:
+    """Make sure that a dashboard could watch this computer's part of a run.
+
+    Raises
+    ------
+    ConfigError
+        If it only images: then nothing is told here that could be shown.
+    """
+    if config.network.role == "source":
+        raise ConfigError(
+            "this computer only images (network.role source), and dashboards watch the analysis: open one "
+            "with `piezo1 dashboard --connect`, see the section dashboards of the analysis' configuration"
+        )
 
 
 class DashboardLauncher:

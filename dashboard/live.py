@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from dashboard.demo import SAMPLE
-from dashboard.launch import DashboardLauncher
+from dashboard.launch import DashboardLauncher, check_watchable
 from dashboard.terminal import RunBar, report
 from stream.config import ConfigError, RunConfig
 from stream.load import load_config
@@ -76,11 +76,8 @@ def run_live(config: RunConfig, console: Console, *, with_dashboard: bool = Fals
         If a dashboard is wanted and no window can be opened here.
     """
     bar = RunBar(console, "demo" if config.microscope.camera == "demo" else "live")
-    if with_dashboard and config.network.role == "source":
-        raise ConfigError(
-            "this computer only images (network.role source), and dashboards watch the analysis: open one "
-            "with `piezo1 dashboard --connect`, see the section dashboards of the analysis' configuration"
-        )
+    if with_dashboard:
+        check_watchable(config)
     on_status = DashboardLauncher(bar.update).update if with_dashboard else bar.update
     supervisor = Supervisor(config, on_status=on_status)
     with bar:

@@ -15,6 +15,7 @@ from dashboard.controllers.looking import Looking
 from dashboard.controllers.memory import Memory
 from dashboard.controllers.saving import Saving
 from dashboard.controllers.wishing import Wishing
+from dashboard.models.books import HISTORY_S
 from dashboard.models.display import Contrast, Display
 from dashboard.models.panels import TraceView
 from dashboard.models.playback import Position
@@ -220,12 +221,18 @@ class Dashboard(QObject):
         window.events.present(watched.events())
         raster = watched.raster(scene)
         if raster is not None:
-            window.raster.present(raster)
+            window.raster.present(raster, self._raster_span_s())
         window.histograms.present(watched.histograms())
         window.counters.present(watched.counters())
         if scene.picture is not None and window.contrast.isVisible():
             window.contrast.show_picture(scene.picture, window.images.contrast)
         self._measure_region(scene)
+
+    def _raster_span_s(self) -> float:
+        """Length of the raster's time axis: all that is kept, so that the first seconds are seen well too."""
+        books = self.watched.books
+        assert books is not None  # there is a raster of them
+        return min(HISTORY_S, max(books.history.span.seconds, SHORTEST_SPAN_S))
 
     def _draw_health(self, now_s: float) -> None:
         window, report = self.window, self.watched.report
@@ -238,8 +245,9 @@ class Dashboard(QObject):
     def _tell_refused(self) -> None:
         """Write what could not be read, once."""
         sentences = self.watched.sentences
-        while sentences:
-            self.window.say(sentences.popleft())
+        if sentences:
+            self.window.say("; ".join(dict.fromkeys(sentences)))
+            sentences.clear()
 
     def _use_contrast(self, channel: int, contrast: Contrast) -> None:
         both = list(self.display.contrast)

@@ -57,7 +57,11 @@ class Counters:
             Counter(
                 "puncta per frame", _number(puncta), "Puncta found in a frame, median of the last second."
             ),
-            Counter("tracks now", str(n_living), "Confirmed tracks that live in the newest frame, those in a gap too."),
+            Counter(
+                "tracks now",
+                str(n_living),
+                "Confirmed tracks that live in the newest frame, those in a gap too.",
+            ),
             Counter("tracks in all", f"{n_tracks:,}{since}", f"Tracks confirmed {SEEN_HERE}"),
             Counter(
                 "mobile",
@@ -73,14 +77,15 @@ class Counters:
             Counter(
                 "events",
                 f"{events.n_all:,} ({int(np.count_nonzero(events.under_way.confirmed)):,} on)",
-                "Calcium events told at tracks in this run so far, and how many are on in the newest frame. Its "
-                "tables also have those that were on at its end, and leave out those of tracks that were none.",
+                "Calcium events told at tracks in this run so far, and how many are on in the newest frame. "
+                "Its tables also have those that were on, or just over, at its end, and leave out those of "
+                "tracks that were none.",
             ),
             Counter(
                 "events per minute",
                 _number(events.per_minute),
-                "Calcium events told in the last minute on the camera's clock; in the first minute, as many as "
-                "there would be at the pace so far.",
+                "Calcium events told in the last minute on the camera's clock; in the first minute, as many "
+                "as there would be at the pace so far.",
             ),
             Counter(
                 "waves",

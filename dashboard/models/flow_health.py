@@ -136,9 +136,10 @@ def missing(seen: Seen) -> Reading:
         share = total / (health.n_out + total)
         level = "caution" if share > seen.limits.lost_share[1] else "ok"  # nothing can be done any more
         return Reading(name, text, level, f"{share:.1%} of the run", meaning)
-    meaning += f" In the last {LONG_S:.0f} s: {rates.lost_lately:,} ({rates.lost_share:.1%})."
+    meaning += f" In the last {LONG_S:.0f} s, as far as this window watched them: {rates.lost_lately:,} "
+    meaning += f"({rates.lost_share:.1%})."
     if not rates.lost_lately or not seen.is_running:
-        return Reading(name, text, word="not lately", meaning=meaning)
+        return Reading(name, text, word="earlier", meaning=meaning)
     level = level_of(rates.lost_share, *seen.limits.lost_share)
     if not seen.must_keep_up:
         return Reading(name, text, level, "frames missing", meaning + " The recording lacks them.")

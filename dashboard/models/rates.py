@@ -51,7 +51,8 @@ class RatesView:
     lost_lately, lost_share
         Frames that went missing in the last `LONG_S`, and their share of the frames of that time.
     bytes_per_s
-        What disappears from the disk or is added to the journal, whichever is more, over `LONG_S`.
+        What disappears from the disk or is added to the journal, whichever is more, over `LONG_S`; not known
+        in the first `WINDOW_S`.
     overrun_lately
         Results that this window left out in the last `WINDOW_S`.
     """
@@ -191,7 +192,7 @@ class Rates:
         lost = max(last.missing - first.missing, 0)
         frames = max(last.n_out - first.n_out, 0) + lost
         elapsed_s = last.clock_s - first.clock_s
-        if elapsed_s < SHORTEST_S:
+        if elapsed_s < WINDOW_S:  # a burst is not how it goes on
             return lost, lost / frames if frames else 0.0, math.nan
         written = max(last.run_bytes - first.run_bytes, first.free_bytes - last.free_bytes, 0)
         return lost, lost / frames if frames else 0.0, written / elapsed_s
@@ -199,7 +200,7 @@ class Rates:
     def _work_out(self) -> tuple[float, float, tuple[Stage, ...]]:
         """Latency and stages of the results of the window before the newest one.
 
-        Not before now: in a pause, and when a run is over, they would become those of fewer and fewer results.
+        Not before now: in a pause, and when a run is over, they would be those of fewer and fewer results.
         """
         if not self._n:
             return math.nan, math.nan, ()

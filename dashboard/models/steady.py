@@ -1,4 +1,4 @@
-"""Warnings that do not flicker: what is wrong is told at once, and that it is well again when it has stayed so."""
+"""Warnings that do not flicker: what is wrong is told at once, that it is well when it has stayed so."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ RANK: dict[Level, int] = {"ok": 0, "caution": 1, "alarm": 2}
 
 
 class Steady:
-    """Holds the level of each reading for a while after it got better; the numbers are always those of now."""
+    """Holds the level of each reading for a while after it got better; numbers are always those of now."""
 
     def __init__(self) -> None:
         self.clear()
@@ -21,7 +21,7 @@ class Steady:
         self._held: dict[str, tuple[Reading, float]] = {}  # by name: the reading, and when it was last so bad
 
     def steadied(self, readings: Sequence[Reading], now_s: float) -> tuple[Reading, ...]:
-        """The readings at the moment `now_s`, with level, word and meaning held where they just got better."""
+        """The readings at the moment `now_s`; level, word and meaning are held where they just got better."""
         return tuple(self._steadied(reading, now_s) for reading in readings)
 
     def _steadied(self, reading: Reading, now_s: float) -> Reading:

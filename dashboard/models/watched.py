@@ -23,8 +23,8 @@ from dashboard.models.panels import (
 from dashboard.models.playback import Playback, Position
 from dashboard.models.rates import Rates
 from dashboard.models.scene import Scene
-from dashboard.models.steady import Steady
 from dashboard.models.sound import sound
+from dashboard.models.steady import Steady
 from stream import wire
 from stream.motion.statistics import MIN_STEPS
 from stream.results import CalciumEvent, FrameResult

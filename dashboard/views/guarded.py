@@ -11,7 +11,7 @@ P = ParamSpec("P")
 def guarded(paint: Callable[P, None]) -> Callable[P, None]:
     """Paint; a mistake is told at once.
 
-    Otherwise PySide keeps it and raises it again in whatever Python runs next, which has nothing to do with it.
+    Otherwise PySide keeps it, and raises it again in whatever Python runs next.
     """
 
     @wraps(paint)

@@ -36,6 +36,11 @@ def behind(time_s: float, newest_s: float | None) -> str:
     return "frozen" if lag < 0.0005 else f"frozen, {lag:.1f} s ago" if lag >= 0.1 else "frozen, just now"
 
 
+def fitting(text: str, metrics: QtGui.QFontMetrics, room_px: float) -> str:
+    """As much of a text as there is room for; a number cut off without a sign would be another number."""
+    return metrics.elidedText(text, QtCore.Qt.TextElideMode.ElideRight, int(room_px))
+
+
 class Captions(Layer):
     """Writes on a view.
 
@@ -114,6 +119,7 @@ class Captions(Layer):
     ) -> None:
         if size is None:
             metrics = painter.fontMetrics()
+            text = fitting(text, metrics, self.boundingRect().width() - 2 * MARGIN)
             size = QtCore.QSizeF(metrics.horizontalAdvance(text), metrics.height())
         place = QtCore.QRectF(at, size)
         painter.fillRect(place.adjusted(-3, -1, 3, 1), BEHIND)

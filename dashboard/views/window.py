@@ -135,8 +135,9 @@ class _Scrolled(QScrollArea):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """The panel needs another width: its font has changed, or what is in it."""
-        if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
-            width = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+        panel = self.widget()
+        if panel is not None and watched is panel and event.type() == QEvent.Type.LayoutRequest:
+            width = panel.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
             if width != self.minimumWidth():
                 self.setMinimumWidth(width)
         return super().eventFilter(watched, event)

@@ -17,13 +17,13 @@ NETWORK_KEYS, DASHBOARD_KEYS = "network.keys", "dashboards.keys"  # settings tha
 
 PUBLIC_TEXT = """\
 # Public key of {name}, made by `piezo1 keys`; nothing in here is secret.
-# The other computer needs a copy of this file, in the folder of its network.keys.
+# The other computer needs a copy of this file, in its own folder of keys.
 curve
     public-key = "{public}"
 """
 SECRET_TEXT = """\
 # Secret key of {name}, made by `piezo1 keys`: whoever has it can pass for this computer.
-# It stays where it was made, in the folder of this computer's network.keys.
+# It stays where it was made, in this computer's own folder of keys.
 curve
     public-key = "{public}"
     secret-key = "{secret}"

@@ -38,6 +38,7 @@ class Subscription:
             self._socket.setsockopt(zmq.SUBSCRIBE, topic)
         connect(self._socket, endpoint, keys)
         self._run_id = ""
+        self._awaited: str | None = None  # the run whose report was the newest when the greeting came
 
     @property
     def socket(self) -> Socket:
@@ -45,11 +46,15 @@ class Subscription:
         return self._socket
 
     def is_held(self, run_id: str | None) -> bool:
-        """Whether what comes now is of another run."""
-        return self._run_id not in ("", run_id)
+        """Whether what comes now is of a run whose report is still to come."""
+        return self._run_id not in ("", run_id) and run_id == self._awaited
 
     def messages(self, run_id: str | None, refused: Callable[[str], None]) -> Iterator[list[memoryview]]:
-        """What has come of a run. What is of another one waits until that one's report has come."""
+        """What has come of a run.
+
+        What is of the next one waits until that one's report has come, what is left of the last one is
+        dropped.
+        """
         for _ in range(READ_AT_ONCE):
             if self.is_held(run_id):
                 return
@@ -58,10 +63,11 @@ class Subscription:
             except zmq.Again:
                 return
             if bytes(parts[0][: len(wire.GREETING_TOPIC)]) != wire.GREETING_TOPIC:
-                yield parts
+                if self._run_id in ("", run_id):
+                    yield parts
                 continue
             try:
-                self._run_id = wire.decode_greeting(parts)
+                self._run_id, self._awaited = wire.decode_greeting(parts), run_id
             except wire.WireError as error:
                 refused(f"what came from {self.endpoint} was not understood: {error}")
 

@@ -13,6 +13,7 @@ from stream.transport.sockets import LAST_WORD_MS, Context, bind, make_socket
 # A dashboard redraws 30 times a second. Encoding costs the analysis time by the byte, and a network of
 # 1 Gbit/s carries twice this.
 MAX_PER_S, MAX_BYTES_PER_S = 30.0, 60e6
+READ_AT_ONCE = 100  # words of subscribers, who may say any number of them
 QUEUE_PICTURES = 2  # for each dashboard: what is older is not worth showing
 
 
@@ -65,7 +66,7 @@ class PictureSender:
     def _is_subscribed(self) -> bool:
         """ZeroMQ tells of the first subscription to a topic, and of the end of the last one."""
         with suppress(zmq.Again):
-            while True:
+            for _ in range(READ_AT_ONCE):
                 word = self._socket.recv(zmq.NOBLOCK)
                 topic = word[1:]
                 if not wire.FRAME_TOPIC.startswith(topic):

@@ -1,18 +1,27 @@
-"""Results, events, pictures and sessions made by hand, for tests of the dashboard."""
+"""Results, events, pictures and sessions made by hand, and a real run, for tests of the dashboard."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from threading import Event, Semaphore, Thread
 from typing import Any
 
 import numpy as np
 import pytest
 
 from acquire.frame import Frame
+from dashboard.demo import SAMPLE
 from model.localizations import Localizations
 from stream import wire
+from stream.load import load_config
+from stream.pipeline import RunOutcome, Supervisor
 from stream.results import CalciumEvent, CalciumTransient, CalciumUpdate, FrameResult, TrackUpdate
+from train.truth import load_truth
 
 INTERVAL_S = 0.02
 PIXEL_SIZE_NM = 108.0
+N_DEMO_FRAMES = 100
+LOOKAHEAD = 1  # frames that the network waits for before it tells of one
+FRAME_S = 0.03  # slower than pictures may come, so that a window gets nearly all of them
 
 
 def _column(given: Any, n: int, otherwise: float) -> np.ndarray:
@@ -214,3 +223,77 @@ def make_health() -> Callable[..., wire.Health]:
         return wire.Health(**values | fields)
 
     return health
+
+
+class Valve:
+    """Lets as many frames of a replay through as a test wants, so that no step of it races the run."""
+
+    def __init__(self) -> None:
+        self._open = Semaphore(0)
+        self.n = 0  # frames let through
+
+    def let(self, up_to: int) -> None:
+        """Let frames through so that the newest result is that of frame `up_to`."""
+        n = min(up_to + 1 + LOOKAHEAD, N_DEMO_FRAMES) - self.n
+        self.n += n
+        self._open.release(n)
+
+    def paced(self, frames: Iterator[Frame], speed: object, stop: Event) -> Iterator[Frame]:
+        """As `stream.publisher.paced`."""
+        for frame in frames:
+            while not self._open.acquire(timeout=0.05):
+                if stop.is_set():
+                    return
+            if stop.wait(FRAME_S):
+                return
+            yield frame
+
+
+class Replay:
+    """A run of the shipped sample in threads of this process, its desk and results on real sockets."""
+
+    def __init__(self, folder: Path, valve: Valve) -> None:
+        camera = load_truth(SAMPLE).camera
+        options = {
+            "source.path": SAMPLE / "movie.tif",
+            "camera.offset": camera.offset,
+            "camera.e_per_adu": camera.e_per_adu,
+            "camera.read_noise_e": camera.read_noise_e,
+            "output.folder": folder,
+        }
+        self.valve = valve
+        self.supervisor = Supervisor(load_config(options=options), transport="inproc")
+        self.outcome: RunOutcome | None = None
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self.outcome = self.supervisor.run()
+
+    def end(self) -> RunOutcome:
+        """Wait for its end, which is no failure."""
+        self._thread.join(60)
+        assert self.outcome is not None and not self.outcome.problem
+        return self.outcome
+
+    def close(self) -> None:
+        """End it if it goes on still."""
+        if self._thread.is_alive():
+            self.supervisor._count_signal()
+            self._thread.join(30)
+
+
+@pytest.fixture
+def replay(tmp_path, monkeypatch) -> Iterator[Callable[[], Replay]]:
+    """Start a run whose frames the test lets through."""
+    runs: list[Replay] = []
+
+    def start() -> Replay:
+        valve = Valve()
+        monkeypatch.setattr("stream.publisher.paced", valve.paced)
+        runs.append(Replay(tmp_path / "runs", valve))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.close()

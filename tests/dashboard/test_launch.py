@@ -3,8 +3,10 @@ import time
 
 import pytest
 
-from dashboard.launch import DashboardLauncher
+from dashboard.launch import DashboardLauncher, check_watchable
 from dashboard.screen import NoWindowError, check_window
+from stream.config import ConfigError
+from stream.load import load_config
 from stream.status import Bound, Note
 
 pytestmark = pytest.mark.timeout(60)
@@ -35,3 +37,10 @@ def test_without_its_packages_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr("dashboard.screen.find_spec", lambda name: None)
     with pytest.raises(NoWindowError, match=r"needs PySide6: pip install"):
         check_window()
+
+
+def test_a_computer_that_only_images_has_nothing_to_watch():
+    check_watchable(load_config())
+    options = {"network.role": "source", "network.address": "tcp://127.0.0.1:5600"}
+    with pytest.raises(ConfigError, match="only images"):
+        check_watchable(load_config(options=options))

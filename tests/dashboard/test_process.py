@@ -1,4 +1,4 @@
-"""`piezo1 dashboard` as a process of its own: it finds runs, outlives them, and none of them minds its end."""
+"""`piezo1 dashboard` as a process of its own: it finds runs and outlives them, and no run minds its end."""
 
 import json
 import os
@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from stream.load import load_config
-from stream.pipeline import RunOutcome, Supervisor
 from stream.record.run import open_run
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)  # three windows are opened, one after the other
 PATIENCE_S = 60.0
+N_FRAMES = 100
 # The command itself, which tells in a file what its window shows.
 SPY = """
 import json, os, sys
@@ -51,16 +51,20 @@ class Watching:
             [sys.executable, "-c", SPY, str(told), *arguments], stderr=subprocess.PIPE, text=True
         )
 
+    def told(self) -> dict:
+        """What it shows now, empty before its window is there."""
+        try:
+            return json.loads(self._told.read_text())
+        except OSError:
+            return {}
+
     def shows(self, what: Callable[[dict], object]) -> dict:
         """Wait until the window shows something; gives what it shows."""
         until = time.monotonic() + PATIENCE_S
         shown: dict = {}
         while time.monotonic() < until:
             assert self.process.poll() is None, self.process.stderr.read()
-            try:
-                shown = json.loads(self._told.read_text())
-            except (OSError, ValueError):
-                shown = {}
+            shown = self.told()
             if shown and what(shown):
                 return shown
             time.sleep(0.02)
@@ -95,12 +99,36 @@ def watching(tmp_path, monkeypatch) -> Iterator[Callable[..., Watching]]:
         one.close()
 
 
-@pytest.fixture
-def replay(settings) -> Callable[..., RunOutcome]:
-    """A whole run of the small sample, in processes of its own."""
+def test_dashboards_come_and_go_while_runs_come_and_go(watching, replay):
+    first = watching()
+    first.shows(lambda shown: shown["link"] == "searching")
+    run = replay()
+    run.valve.let(20)
+    seen = first.shows(lambda shown: shown["seq"] == 20 and shown["pictured"])
+    assert "movie" in seen["title"]
+    late = watching()
+    late.shows(lambda shown: shown["link"] == "watching")
+    seq = 20
+    while not late.told().get("pictured"):  # it sees what comes from now on
+        seq += 1
+        run.valve.let(seq)
+        first.shows(lambda shown, seq=seq: shown["seq"] == seq)
+    assert late.told()["run"] == seen["run"] == first.told()["run"]
+    first.process.kill()
+    first.process.wait()
+    run.valve.let(seq + 10)
+    late.shows(lambda shown: shown["seq"] == seq + 10)
+    run.valve.let(N_FRAMES)
+    watched = run.end()
+    assert (watched.info["state"], watched.info["counts"]["frames_out"]) == ("finished", N_FRAMES)
+    late.shows(lambda shown: shown["link"] == "over" and shown["seq"] == N_FRAMES - 1)
 
-    def run(on_status=lambda status: None, **options: object) -> RunOutcome:
-        options = {"engine__name": "wavelet", "source__speed": 0.5, **options}
-        return Supervisor(load_config(options=settings(**options)), on_status=on_status).run()
-
-    return run
+    run = replay()  # the next one, shown without being asked for
+    run.valve.let(10)
+    assert late.shows(lambda shown: shown["seq"] == 10)["run"] != seen["run"]
+    if os.name == "posix":  # elsewhere nobody sends signals
+        assert late.end(signal.SIGTERM) == ""
+        assert late.process.returncode == 0
+    run.valve.let(N_FRAMES)
+    unwatched = run.end()
+    pd.testing.assert_frame_equal(open_run(watched.folder).puncta(), open_run(unwatched.folder).puncta())

@@ -4,7 +4,6 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Semaphore, Thread
 
 import numpy as np
 import pytest
@@ -19,89 +18,13 @@ from dashboard.demo import SAMPLE
 from dashboard.views.help import HelpPanel
 from dashboard.views.shortcuts import SHORTCUTS
 from dashboard.views.window import DashboardWindow
-from stream.load import load_config
-from stream.pipeline import RunOutcome, Supervisor
 from stream.record.run import open_run
 from stream.watch.client import Watcher
-from train.truth import load_truth
 
 pytestmark = pytest.mark.timeout(120)
 N_FRAMES = 100
-LOOKAHEAD = 1  # frames that the network waits for before it tells of one
-FRAME_S = 0.03  # slower than pictures may come, so that the window gets nearly all of them
 LEFT, PLAIN, Key = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.Key
 WAIT_MS = 30_000
-
-
-class Valve:
-    """Lets as many frames of a replay through as a test wants, so that no step of it races the run."""
-
-    def __init__(self) -> None:
-        self._open = Semaphore(0)
-        self.n = 0  # frames let through
-
-    def let(self, up_to: int) -> None:
-        """Let frames through so that the newest result is that of frame `up_to`."""
-        n = min(up_to + 1 + LOOKAHEAD, N_FRAMES) - self.n
-        self.n += n
-        self._open.release(n)
-
-    def paced(self, frames, speed, stop):
-        for frame in frames:
-            while not self._open.acquire(timeout=0.05):
-                if stop.is_set():
-                    return
-            if stop.wait(FRAME_S):
-                return
-            yield frame
-
-
-class Replay:
-    """A run of the shipped sample in threads of this process, its desk and results on real sockets."""
-
-    def __init__(self, folder: Path, valve: Valve) -> None:
-        camera = load_truth(SAMPLE).camera
-        options = {
-            "source.path": SAMPLE / "movie.tif",
-            "camera.offset": camera.offset,
-            "camera.e_per_adu": camera.e_per_adu,
-            "camera.read_noise_e": camera.read_noise_e,
-            "output.folder": folder,
-        }
-        self.valve = valve
-        self.supervisor = Supervisor(load_config(options=options), transport="inproc")
-        self.outcome: RunOutcome | None = None
-        self._thread = Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        self.outcome = self.supervisor.run()
-
-    def end(self) -> RunOutcome:
-        self._thread.join(60)
-        assert self.outcome is not None and not self.outcome.problem
-        return self.outcome
-
-    def close(self) -> None:
-        if self._thread.is_alive():
-            self.supervisor._count_signal()
-            self._thread.join(30)
-
-
-@pytest.fixture
-def replay(tmp_path, monkeypatch) -> Iterator[Callable[[], Replay]]:
-    """Start a run whose frames the test lets through."""
-    runs: list[Replay] = []
-
-    def start() -> Replay:
-        valve = Valve()
-        monkeypatch.setattr("stream.publisher.paced", valve.paced)
-        runs.append(Replay(tmp_path / "runs", valve))
-        return runs[-1]
-
-    yield start
-    for run in runs:
-        run.close()
 
 
 @pytest.fixture
@@ -232,6 +155,7 @@ def test_an_experiment_at_the_dashboard(qtbot, opened, replay):
     user.until(lambda: window.playbar.caption.text == "frame 59 · frozen, 1.0 s back")
     user.until(lambda: window.playbar.slider.maximum() == 79)
     user.until(lambda: window.events.model.rowCount() == len(watched.events().events))
+    assert window.raster.to_s - window.raster.from_s < 5  # what there is, not an empty minute
 
     # An event: one click selects its track and looks at it, two show its peak.
     events = window.events
@@ -334,6 +258,18 @@ def test_an_experiment_at_the_dashboard(qtbot, opened, replay):
     assert again.display == last != display
     assert again.window.size() == window.size()
     assert again.window.dockWidgetArea(again.window.docks["Raster"]) == Qt.DockWidgetArea.LeftDockWidgetArea
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_no_panel_is_cut_off_at_its_side(qtbot, opened, theme):
+    dashboard = opened()
+    window = dashboard.window
+    dashboard.use_display(dashboard.display.model_copy(update={"theme": theme}))
+    window.resize(1280, 720)
+    for name in ("Control", "Contrast"):
+        window.docks[name].raise_()
+        area = window.docks[name].widget()
+        qtbot.waitUntil(lambda area=area: area.viewport().width() >= area.widget().minimumSizeHint().width())
 
 
 def check_shortcuts(user: User) -> None:

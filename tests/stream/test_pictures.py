@@ -10,7 +10,7 @@ from acquire.frame import Frame
 from stream import wire
 from stream.results import StreamError
 from stream.transport.sockets import LAST_WORD_MS
-from stream.watch.pictures import MAX_BYTES_PER_S, MAX_PER_S, PictureSender
+from stream.watch.pictures import MAX_BYTES_PER_S, MAX_PER_S, READ_AT_ONCE, PictureSender
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -89,6 +89,20 @@ def test_subscribers_are_counted(stage):
     second.close(0)
     assert stage.is_wanted(False)
     stage.subscriber()
+    assert stage.is_wanted(True)
+
+
+def test_a_subscriber_that_never_stops_talking_is_not_listened_to_for_long(stage):
+    """ZeroMQ hands on whatever a subscriber sends, not its subscriptions only."""
+    wild = stage.there.socket(zmq.XSUB)
+    stage.subscribers.append(wild)
+    wild.connect(stage.sender.endpoint)
+    for _ in range(5 * READ_AT_ONCE):
+        wild.send(b"\x05nonsense")
+    wild.send(b"\x01" + wire.FRAME_TOPIC)
+    assert stage.sender._socket.poll(5000)
+    time.sleep(0.2)
+    assert not stage.sender.wanted(time.monotonic()) and stage.sender._socket.poll(0)
     assert stage.is_wanted(True)
 
 

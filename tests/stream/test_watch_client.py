@@ -353,7 +353,7 @@ def test_what_a_run_says_last_takes_the_place_of_its_last_report(place):
     run = place.run("one", announced=True)
     run.begin()
     watch = place.watch()
-    watch.until(lambda w: w.news.report is not None and w.news.report.session is not None)
+    watch.until(lambda w: w.results, every=publishing(run, iter(range(10_000))))  # it hears the last word
     dial = wire.Dial(0.5, 0, 1, "")
     last = wire.Health(7, 10, 0, {"lost on the way": 3}, 7, 9, 9, None, dial, None, [])
     run.end(health=last)

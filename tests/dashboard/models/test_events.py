@@ -217,7 +217,8 @@ def test_counters_by_hand(make_result, make_event):
 
 
 @pytest.mark.parametrize(
-    ("first", "missing_before", "text"), [(0, 0, "1"), (3, 3, "1"), (200, 0, "1 since 4 s"), (7, 6, "1 since 0 s")]
+    ("first", "missing_before", "text"),
+    [(0, 0, "1"), (3, 3, "1"), (200, 0, "1 since 4 s"), (7, 6, "1 since 0 s")],
 )
 def test_a_late_window_says_since_when_it_counts(make_result, first, missing_before, text):
     counters = Counters()

@@ -131,7 +131,7 @@ def test_missing_frames_by_cause(look):
     assert "passed over for a newer frame 30, lost on the way 7" in seen.meaning
     assert look(replace(lately, lost_share=0.06), missing=missing)["missing"].level == "alarm"
     before = look(missing=missing)["missing"]
-    assert (before.level, before.word) == ("ok", "not lately")
+    assert (before.level, before.word) == ("ok", "earlier")
     torn = look(lately, kind="replay", delivery="lossless", missing={"file is truncated": 37})["missing"]
     assert (torn.level, torn.word) == ("caution", "frames missing") and "recording lacks" in torn.meaning
 
@@ -177,7 +177,9 @@ def test_silence_and_the_end(look, make_session):
     assert (silent["clock"].level, silent["clock"].word) == ("alarm", "no answer for 12 s")
     assert all(silent[name].meaning.startswith("As it was 12 s ago.") for name in NAMES)
     assert silent["badge"].kind == "live" and "no answer for 12 s" in silent["badge"].text
-    bad = replace(GOOD, bytes_per_s=1e10, frames_out=1.0, latency_p99_ms=1e5, lost_lately=5, lost_share=0.5, age_s=900.0)
+    bad = replace(
+        GOOD, bytes_per_s=1e10, frames_out=1.0, latency_p99_ms=1e5, lost_lately=5, lost_share=0.5, age_s=900.0
+    )
     over = look(bad, link=Link("over", "the run has ended"), missing={"x": 5}, waiting=9999)
     assert levels(over) == {} and over["clock"].word == "run is over"
     assert over["disk"].text == "100.0 GB left" and "last" in over["recording"].meaning

@@ -11,7 +11,7 @@ from dashboard.models.compose import marks
 from dashboard.views.hover import described, nearest
 from dashboard.views.images import ImagePanel
 from dashboard.views.pane import CLOSEST_PX, FARTHEST
-from dashboard.views.scale_bar import behind, length_text, round_length, stamp
+from dashboard.views.scale_bar import behind, fitting, length_text, round_length, stamp
 
 pytestmark = pytest.mark.timeout(60)
 LEFT, CTRL, PLAIN_CLICK = (
@@ -154,6 +154,14 @@ def test_what_is_written(shown, make_session, make_display, make_scene):
     shown.show_scene(make_scene(DARK, n=0, seq=1234, is_newest=False), newest_s=27.88)
     shown.apply(make_display(layout="composite"))
     assert first.title == "PIEZO1 magenta, calcium green" and first.stamp == ""
+
+
+def test_writing_that_does_not_fit_says_so(shown):
+    metrics, text = shown.fontMetrics(), "24.680 s   frame 1,234"
+    wide = metrics.horizontalAdvance(text)
+    assert fitting(text, metrics, wide + 1) == text
+    short = fitting(text, metrics, wide - 1)
+    assert short.endswith("…") and metrics.horizontalAdvance(short) < wide
 
 
 def test_stamps():
