@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from dashboard.screen import check_window
+from model.engines.engine_cache import cache_folder
 from stream.config import ConfigError, RunConfig
 from stream.status import Bound, Status
 
@@ -30,7 +31,8 @@ def check_watchable(config: RunConfig) -> None:
 class DashboardLauncher:
     """Opens a dashboard when the run says where it can be watched; pass `update` as an `on_status`.
 
-    The dashboard is on its own from then on: it stays open after the run, and Ctrl-C does not reach it.
+    The dashboard is on its own from then on: it stays open after the run, and Ctrl-C does not reach it. What
+    it complains of goes into `dashboard.log` beside the program's caches.
 
     Parameters
     ----------
@@ -50,6 +52,9 @@ class DashboardLauncher:
         self._and_then = and_then
         self._command = command
         self._child: subprocess.Popen[bytes] | None = None
+        path = cache_folder().with_name("dashboard.log")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._log = path.open("wb")
 
     def update(self, status: Status) -> None:
         """Take a status message."""
@@ -60,6 +65,7 @@ class DashboardLauncher:
                 [*self._command, "--connect", status.desk],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=self._log,  # not the terminal's, which must not wait for a window that stays open
                 start_new_session=not windows,
                 creationflags=flags,
             )

@@ -1,6 +1,7 @@
 """Whether a window can be opened here, asked before Qt would abort the program."""
 
 import os
+import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -28,9 +29,24 @@ def check_window() -> None:
             "there is no screen here (DISPLAY is not set): open the dashboard on a computer with one, and "
             "let the run's section dashboards name an address for it"
         )
+    if sys.platform.startswith("linux"):
+        _try_a_window()
     try:
         import PySide6.QtWidgets  # noqa: F401
     except ImportError as error:  # a library of the system is missing
         raise NoWindowError(
             f"Qt cannot be loaded: {error}; the README names the packages it needs"
         ) from error
+
+
+def _try_a_window() -> None:
+    """Qt ends the whole program where it finds no screen, so another one tries first."""
+    opening = "from PySide6.QtGui import QGuiApplication; QGuiApplication([])"
+    tried = subprocess.run([sys.executable, "-c", opening], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        lines = [line for line in tried.stderr.splitlines() if line.strip()]
+        why = lines[0] if lines else f"exit code {tried.returncode}"
+        raise NoWindowError(
+            f"Qt cannot open a window here ({why}): check DISPLAY, and install what the README's "
+            "troubleshooting names"
+        )

@@ -23,6 +23,7 @@ class Looking(QObject):
         super().__init__(window)
         self._watched, self._window, self._redraw = watched, window, redraw
         window.images.track_clicked.connect(self.select)
+        window.images.place_clicked.connect(lambda *_: self.clear())
         window.traces.track_clicked.connect(self.select)
         window.raster.track_clicked.connect(self.select)
         window.traces.time_clicked.connect(self.go_to_time)

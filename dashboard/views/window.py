@@ -77,16 +77,21 @@ class DashboardWindow(QMainWindow):
         self.resize(FIRST_SIZE)
 
     def arrange(self) -> None:
-        """Put the panels where they are at first; it takes a window that is shown.
+        """Put panels behind each other as they are at first; before the window is shown.
 
-        One whose layout is restored must not be arranged before: Qt would leave the old tabs standing.
+        One whose layout is restored must not be arranged before, nor one that is shown: Qt would leave old
+        tabs standing.
         """
-        docks, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        docks = self.docks
         self.tabifyDockWidget(docks["Control"], docks["Contrast"])
         for other in ("Raster", "Histograms"):
             self.tabifyDockWidget(docks["Events"], docks[other])
         for front in ("Control", "Events"):
             docks[front].raise_()
+
+    def size_panels(self) -> None:
+        """Give the panels their first sizes; it takes a window that is shown."""
+        docks, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         widths = [side * self.width() // FIRST_SIZE.width() for side in SIDES]
         self.resizeDocks([docks["Control"], docks["Traces"]], widths, across)
         self.resizeDocks([docks["Traces"], docks["Events"]], [3, 2], down)

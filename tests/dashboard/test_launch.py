@@ -44,3 +44,11 @@ def test_a_computer_that_only_images_has_nothing_to_watch():
     options = {"network.role": "source", "network.address": "tcp://127.0.0.1:5600"}
     with pytest.raises(ConfigError, match="only images"):
         check_watchable(load_config(options=options))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems always have a screen")
+def test_a_screen_that_cannot_be_reached_is_a_sentence(monkeypatch):
+    monkeypatch.delenv("QT_QPA_PLATFORM")
+    monkeypatch.setenv("DISPLAY", ":987")
+    with pytest.raises(NoWindowError, match="Qt cannot open a window here"):
+        check_window()

@@ -214,7 +214,7 @@ def test_an_experiment_at_the_dashboard(qtbot, opened, replay):
     user.until(lambda: "annotat" in window.said or "remark" in window.said)
 
     # What is shown, saved.
-    user.until(lambda: not dashboard._is_stale and not dashboard._is_behind)
+    user.until(lambda: dashboard.is_up_to_date)
     scene = dashboard.scene
     shown = window.images.canvas.grab().toImage()
     user.press(Key.Key_S)
