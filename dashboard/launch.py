@@ -52,21 +52,22 @@ class DashboardLauncher:
         self._and_then = and_then
         self._command = command
         self._child: subprocess.Popen[bytes] | None = None
-        path = cache_folder().with_name("dashboard.log")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._log = path.open("wb")
 
     def update(self, status: Status) -> None:
         """Take a status message."""
         if isinstance(status, Bound) and status.desk and self._child is None:
             windows = os.name == "nt"
             flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if windows else 0
-            self._child = subprocess.Popen(
-                [*self._command, "--connect", status.desk],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,  # not the terminal's, which must not wait for a window that stays open
-                start_new_session=not windows,
-                creationflags=flags,
-            )
+            path = cache_folder().with_name("dashboard.log")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Not the terminal's: it must not wait for a window that stays open.
+            with path.open("wb") as log:
+                self._child = subprocess.Popen(
+                    [*self._command, "--connect", status.desk],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    start_new_session=not windows,
+                    creationflags=flags,
+                )
         self._and_then(status)

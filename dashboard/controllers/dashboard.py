@@ -77,8 +77,6 @@ class Dashboard(QObject):
     def start(self) -> None:
         """Show the window where it was last, and begin to redraw."""
         is_restored = self._memory.restore(self.window)
-        if not is_restored:
-            self.window.arrange()
         self.window.show()
         if not is_restored:
             self.window.size_panels()

@@ -12,7 +12,7 @@ from dashboard.models.display import Display
 SETTINGS_FILE = "PIEZO1_SETTINGS"  # environment variable that names another file, for tests
 DISPLAY, GEOMETRY, LAYOUT = "display", "window/geometry", "window/layout"
 # Of the docks: a layout that was stored with others is not restored.
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 
 
 class Memory:

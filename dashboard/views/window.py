@@ -4,7 +4,16 @@ from html import escape
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QDockWidget, QLabel, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QLabel,
+    QMainWindow,
+    QScrollArea,
+    QSizePolicy,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from dashboard.views.contrast_panel import ContrastPanel
 from dashboard.views.controls import ControlPanel
@@ -31,8 +40,8 @@ class DashboardWindow(QMainWindow):
     ----------
     images, playbar, health, traces, events, raster, histograms, counters, controls, contrast
         The views.
-    docks
-        The panels around the images by name.
+    docks, tabs
+        The panels around the images by name, and those that hold several behind each other.
 
     Signals
     -------
@@ -60,14 +69,15 @@ class DashboardWindow(QMainWindow):
         self.histograms, self.counters = HistogramsPanel(), CountersPanel()
         self.controls, self.contrast = ControlPanel(), ContrastPanel()
         self.docks: dict[str, QDockWidget] = {}
+        # Tabs of our own: of docks behind each other, Qt leaves old tabs standing over other panels.
+        self.tabs = (
+            _tabs({"Control": _Scrolled(self.controls), "Contrast": _Scrolled(self.contrast)}),
+            _tabs({"Events": self.events, "Raster": self.raster, "Histograms": self.histograms}),
+        )
         self._dock("Numbers", self.counters, LEFT)
-        self._dock("Control", _Scrolled(self.controls), LEFT)
-        self._dock("Contrast", _Scrolled(self.contrast), LEFT)
+        self._dock("Control", self.tabs[0], LEFT)
         self._dock("Traces", self.traces, RIGHT)
-        self._dock("Events", self.events, RIGHT)
-        self._dock("Raster", self.raster, RIGHT)
-        self._dock("Histograms", self.histograms, RIGHT)
-        self.setTabPosition(LEFT | RIGHT, self.tabPosition(LEFT).North)
+        self._dock("Events", self.tabs[1], RIGHT)
         self._status, self._hint = QLabel(), QLabel()
         self._status.setTextFormat(Qt.TextFormat.PlainText)  # what others wrote may look like HTML
         self._status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -76,25 +86,22 @@ class DashboardWindow(QMainWindow):
         self.setMinimumSize(SMALLEST_SIZE)
         self.resize(FIRST_SIZE)
 
-    def arrange(self) -> None:
-        """Put panels behind each other as they are at first; before the window is shown.
-
-        One whose layout is restored must not be arranged before, nor one that is shown: Qt would leave old
-        tabs standing.
-        """
-        docks = self.docks
-        self.tabifyDockWidget(docks["Control"], docks["Contrast"])
-        for other in ("Raster", "Histograms"):
-            self.tabifyDockWidget(docks["Events"], docks[other])
-        for front in ("Control", "Events"):
-            docks[front].raise_()
-
     def size_panels(self) -> None:
         """Give the panels their first sizes; it takes a window that is shown."""
         docks, across, down = self.docks, Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         widths = [side * self.width() // FIRST_SIZE.width() for side in SIDES]
         self.resizeDocks([docks["Control"], docks["Traces"]], widths, across)
         self.resizeDocks([docks["Traces"], docks["Events"]], [3, 2], down)
+
+    def bring_forward(self, name: str) -> QWidget:
+        """Show the panel of a tab; gives it."""
+        for tabs in self.tabs:
+            for i in range(tabs.count()):
+                panel = tabs.widget(i)
+                if tabs.tabText(i) == name and panel is not None:
+                    tabs.setCurrentWidget(panel)
+                    return panel
+        raise ValueError(f"there is no tab {name!r}")
 
     def say(self, text: str) -> None:
         """Write a sentence at the foot of the window."""
@@ -126,6 +133,14 @@ class DashboardWindow(QMainWindow):
         )
         self.addDockWidget(area, dock)
         self.docks[name] = dock
+
+
+def _tabs(panels: dict[str, QWidget]) -> QTabWidget:
+    """Panels behind each other, by name."""
+    tabs = QTabWidget()
+    for name, panel in panels.items():
+        tabs.addTab(panel, name)
+    return tabs
 
 
 class _Scrolled(QScrollArea):

@@ -152,7 +152,7 @@ def odd_result(make, random, seq):
 def test_numbers_that_cannot_be_break_nothing_and_are_told(bench, make, seed):
     random = np.random.default_rng(seed)
     for name in ("Raster", "Histograms", "Contrast")[seed % 3 :]:
-        bench.window.docks[name].raise_()
+        bench.window.bring_forward(name)
     display = bench.dashboard.display.model_copy(update={"ids": True, "tails": ("age", "mobility")[seed % 2]})
     bench.dashboard.use_display(display)
     for seq in range(25):
@@ -323,6 +323,7 @@ def test_answers_to_wishes_that_nobody_made(bench, make):
 
 def test_texts_of_any_length_change_no_layout(bench, make):
     bench.show([make.result(0, 3)])
+    bench.wait(1)  # panels take their first widths
     images, panel = bench.window.images.size(), bench.window.controls.size()
     text = ("<h1>wide</h1>" + "Wort" * 1100)[:MAX_TEXT]
     entries = [wire.Entry("annotation", text, 0, text)] * 20

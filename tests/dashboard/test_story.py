@@ -243,7 +243,7 @@ def test_an_experiment_at_the_dashboard(qtbot, opened, replay):
     # The window goes, the run goes on to its end; another window is as this one was.
     user.press(Key.Key_L)
     user.press(Key.Key_D)
-    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, window.docks["Raster"])
+    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, window.docks["Events"])
     window.resize(1000, 650)  # no larger than the screen of tests
     last = dashboard.display
     window.close()
@@ -257,7 +257,7 @@ def test_an_experiment_at_the_dashboard(qtbot, opened, replay):
     again = opened()
     assert again.display == last != display
     assert again.window.size() == window.size()
-    assert again.window.dockWidgetArea(again.window.docks["Raster"]) == Qt.DockWidgetArea.LeftDockWidgetArea
+    assert again.window.dockWidgetArea(again.window.docks["Events"]) == Qt.DockWidgetArea.LeftDockWidgetArea
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -267,8 +267,7 @@ def test_no_panel_is_cut_off_at_its_side(qtbot, opened, theme):
     dashboard.use_display(dashboard.display.model_copy(update={"theme": theme}))
     window.resize(1280, 720)
     for name in ("Control", "Contrast"):
-        window.docks[name].raise_()
-        area = window.docks[name].widget()
+        area = window.bring_forward(name)
         qtbot.waitUntil(lambda area=area: area.viewport().width() >= area.widget().minimumSizeHint().width())
 
 
