@@ -33,6 +33,7 @@ SIDE, N_PUNCTA, INTERVAL_S = 512, 200, 0.01
 SETTLE_S = 8.0  # of the run: compilation, tracks that are still few
 START_S = 4.0  # of a dashboard: imports, and the window's first pictures
 MEASURED_S = 10.0
+CLOSE_S = 5.0
 BAR_HZ, BAR_MS, BAR_SLOWER = 25.0, 25.0, 0.03
 
 
@@ -65,16 +66,19 @@ def run(json_path: Path | None, console: Console, rounds: int = 4) -> dict[str, 
         f"{redraw['frames_per_s']:.0f} frames/s watched, {redraw['left_out']:.0f} results left out"
     )
     for name, closed, opened in figures["compared"]:
-        console.print(f"{name}: closed {closed:.3f}, open {opened:.3f} ({opened / closed - 1:+.1%})")
+        change = f" ({opened / closed - 1:+.1%})" if closed else ""
+        console.print(f"{name}: closed {closed:.3f}, open {opened:.3f}{change}")
     console.print(
         f"frames: {figures['counts']['frames_in']} in, {figures['counts']['frames_out']} out, "
-        f"missing {figures['counts']['missing_by_cause'] or 'none'}"
+        f"missing {figures['counts']['missing_by_cause'] or 'none'}, "
+        f"{figures['missing_while_opening']:.0f} of them in the {START_S:g} s that a dashboard takes to open"
     )
     return figures
 
 
 def _measure(folder: Path, rounds: int) -> dict[str, Any]:
-    total_s = SETTLE_S + rounds * 2 * (START_S + MEASURED_S) + 5
+    # A dashboard takes a while to close, and the run must outlast them all.
+    total_s = SETTLE_S + rounds * (2 * (START_S + MEASURED_S) + CLOSE_S) + 5
     crowd = folder / "crowd.npz"
     Crowd.simulate(SIDE, N_PUNCTA, INTERVAL_S).save(crowd)
     # The supervisor asks this one for its name and size; the frames come from the crowd.
@@ -124,7 +128,11 @@ def _measure(folder: Path, rounds: int) -> dict[str, Any]:
         raise StreamError(outcome.problem)
     frames = open_run(outcome.folder).frames()
     frames["at"] = begun + frames["elapsed_s"]
-    return _summed_up(phases, watched, frames) | {"counts": outcome.info["counts"]}
+    opening = sum(_missing(frames, p.began - START_S, p.began) for p in phases if p.is_open)
+    return _summed_up(phases, watched, frames) | {
+        "counts": outcome.info["counts"],
+        "missing_while_opening": opening,
+    }
 
 
 def _analysis(runs: Path, run_thread: Thread) -> tuple[psutil.Process, float]:
@@ -187,4 +195,10 @@ def _row(phase: Phase, frames: pd.DataFrame) -> dict[str, float]:
         "stages, ms a frame (median)": float(work.median()),
         "latency p50, ms": float(taken["latency_ms"].median()),
         "latency p99, ms": float(taken["latency_ms"].quantile(0.99)),
+        "frames missing": _missing(frames, phase.began, phase.ended),
     }
+
+
+def _missing(frames: pd.DataFrame, began: float, ended: float) -> float:
+    """Frames that went missing between two times (wall clock, s)."""
+    return float(frames.loc[(frames["at"] >= began) & (frames["at"] < ended), "missing_before"].sum())

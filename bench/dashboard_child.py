@@ -6,21 +6,22 @@ import sys
 import time
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
+from dashboard.priority import step_back
 
 
 def main(desk: str, start_s: float, measured_s: float, report: Path) -> int:
     """Open the real window, painted into memory; measure after `start_s`, write the figures, close."""
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     os.environ["PIEZO1_SETTINGS"] = str(report.with_suffix(".ini"))
+    step_back()
+    from PySide6.QtCore import QTimer
+
     from dashboard.app import application
     from dashboard.controllers.dashboard import Dashboard
     from dashboard.controllers.memory import Memory
-    from dashboard.priority import step_back
     from dashboard.views.window import DashboardWindow
     from stream.watch.client import Watcher
 
-    step_back()
     app = application()
     with Watcher(desk, pictures=True) as watcher:
         window = DashboardWindow()

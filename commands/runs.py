@@ -37,8 +37,10 @@ def dashboard(
     Example: `piezo1 dashboard`; a run on another computer: `piezo1 dashboard --connect tcp://192.168.1.20:5610
     --keys keys/`
     """
+    from dashboard.priority import step_back
     from dashboard.screen import check_window
 
+    step_back()  # before Qt and all else is loaded, which takes a second of a core
     check_window()
     from dashboard.app import open_dashboard
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from dashboard.app import open_dashboard
+from dashboard.priority import step_back
 
 
 def main() -> int:
@@ -12,6 +12,9 @@ def main() -> int:
     parser.add_argument("--connect", help="address of the run; left out: any run on this computer")
     parser.add_argument("--keys", type=Path, help="folder with the keys for a run on another computer")
     given = parser.parse_args()
+    step_back()  # before Qt and all else is loaded, which takes a second of a core
+    from dashboard.app import open_dashboard
+
     return open_dashboard(given.connect, given.keys)
 
 

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QApplication
 from dashboard.controllers.dashboard import Dashboard
 from dashboard.controllers.memory import Memory
 from dashboard.mistakes import Mistakes
-from dashboard.priority import step_back
 from dashboard.views.window import DashboardWindow
 from stream.watch.client import Watcher
 
@@ -43,7 +42,6 @@ def open_dashboard(connect: str | None = None, keys: Path | None = None) -> int:
     StreamError
         If the address or the keys cannot be used.
     """
-    step_back()
     watcher = Watcher(connect, keys, pictures=True)
     try:
         app = application()

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import psutil
 
-NICER = 10  # on POSIX; the scheduler then gives it about a tenth beside a process that wants all of a core
+NICER = 15  # on POSIX; Linux then gives it a thirtieth beside a process that wants all of a core
 
 
 def step_back() -> None:
