@@ -163,6 +163,8 @@ class Desk:
             self._serve()
             self._refuse_the_rest()
             self._send_answers()
+        except zmq.ZMQError:
+            pass  # the context was ended under it, as where a run gives its dashboards up
         finally:
             self._socket.close(linger=LAST_WORD_MS)
             self._bell.close()
