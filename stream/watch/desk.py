@@ -80,7 +80,8 @@ class Desk:
         self._run_id, self._results, self._pictures = run_id, results, pictures
         self._end, self._is_ending = end, False
         self._gate = gate
-        self._socket = make_socket(context, zmq.ROUTER)
+        # No heartbeats: at a connection that died while its queue was full, they abort libzmq 4.3.5.
+        self._socket = make_socket(context, zmq.ROUTER, heartbeats=False)
         self._socket.maxmsgsize = MAX_REQUEST_BYTES
         self._socket.rcvhwm, self._socket.sndhwm = QUEUE_REQUESTS, QUEUE_REPLIES
         self.endpoint = bind(self._socket, endpoint, gate)

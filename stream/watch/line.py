@@ -96,7 +96,8 @@ class Line:
         self.endpoint = endpoint
         self._context, self._keys = context, keys
         self._with_pictures = pictures
-        self.desk = make_socket(context, zmq.DEALER)
+        # It asks twice a second anyway; and a heartbeat is what the desk must not have to answer, see there.
+        self.desk = make_socket(context, zmq.DEALER, heartbeats=False)
         self.desk.maxmsgsize = MAX_REPLY_BYTES
         self.desk.sndhwm = QUEUE_REQUESTS
         self.desk.immediate = True  # nothing is kept for a desk that is not there

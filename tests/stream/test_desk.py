@@ -34,7 +34,7 @@ class Caller:
     """A dashboard's socket, bare."""
 
     def __init__(self, context, endpoint, keys=None):
-        self.socket = make_socket(context, zmq.DEALER)
+        self.socket = make_socket(context, zmq.DEALER, heartbeats=False)
         connect(self.socket, endpoint, keys)
 
     def say(self, request):
