@@ -204,10 +204,11 @@ class _Going:
         """How the run goes on."""
         receiver, gauges, analysis = self._receiver, self.gauges, self.analysis
         gauges.uses_gpu = analysis.uses_gpu
+        n_sent = max(receiver.sent, receiver.n_came)  # it says that a few times a second only
         return wire.Health(
             n_out=n_out,
-            n_sent=max(receiver.sent, receiver.n_came),  # it says that a few times a second only
-            waiting=receiver.waiting,
+            n_sent=n_sent,
+            waiting=max(0, min(receiver.waiting, n_sent - n_out)),  # some have their result since it spoke
             missing=self._missing.so_far(),
             recorded=self._recorder.n_recorded,
             run_bytes=gauges.run_bytes,
